@@ -1,0 +1,1 @@
+//! Opstead, a durable operations daemon: the library behind the program.
