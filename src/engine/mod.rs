@@ -1,0 +1,3 @@
+//! The engine: the one loop that decides, makes durable, and only then lets out.
+
+pub mod executor;
