@@ -136,6 +136,11 @@ impl Archive {
         self.entries.range(after + 1..).map(|(_, entry)| entry)
     }
 
+    /// Whether the operation registered at `sequence` is among them.
+    pub fn contains(&self, sequence: Cursor) -> bool {
+        self.entries.contains_key(&sequence)
+    }
+
     /// How many there are.
     pub fn len(&self) -> usize {
         self.entries.len()
