@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use crate::claims::Claims;
 use crate::declaration::Declaration;
 use crate::event::Cursor;
-use crate::operation::{Operation, OperationInfo, OperationState, Time};
+use crate::operation::{Operation, OperationInfo, OperationState, Resource, Time};
 
 /// Bounds that a decision keeps. They are configuration, not state: what was accepted under
 /// another bound stays.
@@ -163,6 +163,19 @@ impl State {
             .range(from..)
             .take_while(move |(id, _)| id.starts_with(head))
             .filter_map(|(_, sequence)| self.operations.get(sequence))
+    }
+
+    /// Open operations with a claim on the resource: running ones first, then in the order in which
+    /// they will start.
+    pub fn operations_on(&self, resource: &Resource) -> Vec<&Arc<Operation>> {
+        let mut holders: Vec<_> = self
+            .claims
+            .holders(resource)
+            .iter()
+            .filter_map(|place| self.operations.get(place))
+            .collect();
+        holders.sort_by_key(|operation| operation.state == OperationState::Waiting);
+        holders
     }
 
     /// The object of that name.
