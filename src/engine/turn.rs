@@ -291,7 +291,7 @@ impl Loop {
     fn purge(&mut self, mut operations: Vec<Purged>, turn: &mut Turn) -> usize {
         let archive = self.handle.reader().archive();
         operations.retain(|purged| {
-            archive.contains(purged.sequence) && turn.purged.insert(purged.sequence)
+            archive.get(purged.sequence).is_some() && turn.purged.insert(purged.sequence)
         });
         let count = operations.len();
         if count > 0 {
