@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, Weak};
 use std::time::Duration;
 
 use opstead_core::{
-    Claim, Cursor, Failure, Fault, Json, Lease, Operation, Order, Purged, Refusal, Register,
+    Claim, Cursor, Failure, Fault, Json, Lease, MethodKind, Operation, Order, Purged, Refusal, Register,
     Registration, Reply, State,
 };
 use thiserror::Error;
@@ -37,6 +37,7 @@ struct Shared {
     failed: AtomicBool,
     schemas: Schemas,
     executors: HashMap<String, Arc<dyn Executor>>,
+    kinds: HashMap<String, MethodKind>,
     reader: Arc<dyn Reader>,
     latest: Mutex<Weak<Snapshot>>,
     changes: Arc<Changes>,
@@ -133,12 +134,17 @@ impl EngineHandle {
                 .into_iter()
                 .map(move |method| (method.name.to_string(), executor.clone()))
         };
+        let kinds = |executor: &Arc<dyn Executor>| {
+            let methods = executor.declarations();
+            methods.into_iter().map(|method| (method.name.to_string(), method.kind))
+        };
         let shared = Arc::new(Shared {
             requests,
             queued: AtomicUsize::new(0),
             failed: AtomicBool::new(false),
             schemas,
             executors: executors.iter().flat_map(by_method).collect(),
+            kinds: executors.iter().flat_map(kinds).collect(),
             reader,
             latest: Mutex::new(Weak::new()),
             changes: Arc::new(Changes::default()),
@@ -177,6 +183,11 @@ impl EngineHandle {
             Ok(Err(refused)) => Err(refused),
             Err(_) => Err(self.lost()),
         }
+    }
+
+    /// Whether a method is declared, and as what.
+    pub fn method_kind(&self, method_name: &str) -> Option<MethodKind> {
+        self.shared.kinds.get(method_name).copied()
     }
 
     /// Removes ended operations for good. Answers how many were still there.
