@@ -1,4 +1,5 @@
 //! Opstead, a durable operations daemon: the library behind the program.
 
 pub mod engine;
+pub mod filter;
 pub mod journal;
