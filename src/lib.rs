@@ -3,3 +3,4 @@
 pub mod engine;
 pub mod filter;
 pub mod journal;
+pub mod rpc;

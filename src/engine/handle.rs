@@ -6,8 +6,8 @@ use std::sync::{Arc, Mutex, Weak};
 use std::time::Duration;
 
 use opstead_core::{
-    Claim, Cursor, Failure, Fault, Json, Lease, MethodKind, Operation, Order, Purged, Refusal, Register,
-    Registration, Reply, State,
+    Claim, Cursor, Failure, Fault, Json, Lease, MethodKind, Operation, Order, Purged, Refusal,
+    Register, Registration, Reply, State,
 };
 use thiserror::Error;
 use tokio::sync::{mpsc, oneshot};
@@ -136,7 +136,9 @@ impl EngineHandle {
         };
         let kinds = |executor: &Arc<dyn Executor>| {
             let methods = executor.declarations();
-            methods.into_iter().map(|method| (method.name.to_string(), method.kind))
+            methods
+                .into_iter()
+                .map(|method| (method.name.to_string(), method.kind))
         };
         let shared = Arc::new(Shared {
             requests,

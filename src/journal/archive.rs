@@ -85,13 +85,15 @@ impl Archive {
     pub(super) fn insert(&mut self, entry: Entry) {
         self.remove(entry.sequence);
         self.entries.insert(entry.sequence, entry);
-        self.fingerprints.insert((entry.fingerprint, entry.sequence));
+        self.fingerprints
+            .insert((entry.fingerprint, entry.sequence));
         *self.counts.entry(entry.state).or_default() += 1;
     }
 
     pub(super) fn remove(&mut self, sequence: Cursor) -> Option<Entry> {
         let entry = self.entries.remove(&sequence)?;
-        self.fingerprints.remove(&(entry.fingerprint, entry.sequence));
+        self.fingerprints
+            .remove(&(entry.fingerprint, entry.sequence));
         *self.counts.entry(entry.state).or_default() -= 1;
         Some(entry)
     }

@@ -34,7 +34,12 @@ impl Api {
     /// The methods in front of an engine. `limits` are told by `system.status`.
     pub fn new(engine: EngineHandle, limits: Limits) -> Self {
         let log_id = engine.reader().log_id().into();
-        Self { engine, log_id, limits, started: Instant::now() }
+        Self {
+            engine,
+            log_id,
+            limits,
+            started: Instant::now(),
+        }
     }
 
     async fn snapshot(&self) -> Result<Arc<Snapshot>, ErrorObject> {
@@ -58,9 +63,13 @@ impl Api {
     fn answer_too_large(&self, use_method: &str) -> ErrorObject {
         let most = self.limits.answer_bytes;
         let message = format!("the answer is over the limit of {most} bytes; use {use_method}");
-        ErrorObject::with(opstead_schema::ErrorCode::AnswerTooLarge, message, |details| {
-            details.use_method = Some(use_method.to_owned());
-        })
+        ErrorObject::with(
+            opstead_schema::ErrorCode::AnswerTooLarge,
+            message,
+            |details| {
+                details.use_method = Some(use_method.to_owned());
+            },
+        )
     }
 }
 

@@ -38,7 +38,10 @@ fn claim_operation(operation: core::ClaimOperation) -> wire::ClaimOperation {
 
 pub(super) fn claim(claim: wire::Claim) -> core::Claim {
     core::Claim {
-        resource: core::Resource { kind: claim.kind.into(), id: claim.id.into() },
+        resource: core::Resource {
+            kind: claim.kind.into(),
+            id: claim.id.into(),
+        },
         operation: match claim.operation {
             wire::ClaimOperation::Create => core::ClaimOperation::Create,
             wire::ClaimOperation::Read => core::ClaimOperation::Read,
@@ -49,7 +52,10 @@ pub(super) fn claim(claim: wire::Claim) -> core::Claim {
 }
 
 fn resource(resource: &core::Resource) -> wire::Resource {
-    wire::Resource { kind: resource.kind.to_string(), id: resource.id.to_string() }
+    wire::Resource {
+        kind: resource.kind.to_string(),
+        id: resource.id.to_string(),
+    }
 }
 
 pub(super) fn info(info: &core::OperationInfo) -> wire::OperationInfo {
@@ -57,7 +63,10 @@ pub(super) fn info(info: &core::OperationInfo) -> wire::OperationInfo {
         operation_description: wire::OperationDescription::from_word(&info.description)
             .expect("the core takes only words of the list"),
         stage_description: info.stage_description.to_string(),
-        stage: wire::Stage { number: info.stage.number, total: info.stage.total },
+        stage: wire::Stage {
+            number: info.stage.number,
+            total: info.stage.total,
+        },
         percentage: wire::Percentage::new(info.percentage).expect("the core checks the range"),
         last_error: wire::LastError {
             code: info.last_error.code,
@@ -82,10 +91,7 @@ pub(super) fn reason(reason: &core::Reason) -> wire::Reason {
     }
 }
 
-pub(super) fn registration(
-    registration: &core::Registration,
-    log_id: &str,
-) -> wire::Registration {
+pub(super) fn registration(registration: &core::Registration, log_id: &str) -> wire::Registration {
     wire::Registration {
         id: registration.id.to_string(),
         response: if registration.reasons.is_empty() {
@@ -110,7 +116,6 @@ pub(super) fn failure(failure: &core::Failure) -> wire::ErrorObject {
     }
 }
 
-
 fn non_fatal_error(error: &core::NonFatalError) -> wire::NonFatalError {
     wire::NonFatalError {
         time: time(error.time),
@@ -129,17 +134,17 @@ pub(super) fn task(operation: &core::Operation) -> wire::TaskInfo {
 }
 
 /// The whole record; `reasons` are those of the same moment.
-pub(super) fn operation(
-    operation: &core::Operation,
-    reasons: &[core::Reason],
-) -> wire::Operation {
+pub(super) fn operation(operation: &core::Operation, reasons: &[core::Reason]) -> wire::Operation {
     let (subject, request) = (&operation.subject, &operation.request);
     let (result, error) = match &operation.outcome {
         None => (None, None),
         Some(core::Outcome::Completed(result)) => (Some(json(result)), None),
         Some(core::Outcome::Failed(given) | core::Outcome::Canceled(given)) => {
             let error = failure(given);
-            (Some(wire::to_json(&error).expect("an error is JSON")), Some(error))
+            (
+                Some(wire::to_json(&error).expect("an error is JSON")),
+                Some(error),
+            )
         }
     };
     wire::Operation {
@@ -174,7 +179,11 @@ pub(super) fn operation(
         executor: operation.executor.as_ref().map(ToString::to_string),
         result,
         error,
-        non_fatal_errors: operation.non_fatal_errors.iter().map(non_fatal_error).collect(),
+        non_fatal_errors: operation
+            .non_fatal_errors
+            .iter()
+            .map(non_fatal_error)
+            .collect(),
         parent: None,
         spawned_tasks: Vec::new(),
         after: Vec::new(),
@@ -236,14 +245,19 @@ pub(super) fn executor(executor: &core::Executor) -> wire::ExecutorInfo {
         methods: executor
             .offers
             .iter()
-            .map(|(name, version)| wire::OfferedMethod { name: name.to_string(), version: *version })
+            .map(|(name, version)| wire::OfferedMethod {
+                name: name.to_string(),
+                version: *version,
+            })
             .collect(),
     }
 }
 
 /// The alert that an event is, if it is one; without its subscription.
 fn alert(event: &core::Event, cursor: core::Cursor) -> Option<wire::Alert> {
-    let core::EventBody::Operation(body) = &event.body else { return None };
+    let core::EventBody::Operation(body) = &event.body else {
+        return None;
+    };
     let subject = &body.subject;
     let event_word = match &body.change {
         core::Change::Registered(_) => wire::AlertEvent::Registered,

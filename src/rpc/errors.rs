@@ -44,9 +44,11 @@ fn refused(refusal: Refusal, message: String) -> ErrorObject {
         Refusal::IdReused { .. } => ErrorObject::new(ErrorCode::IdReused, message),
         Refusal::StaleLease => ErrorObject::new(ErrorCode::StaleLease, message),
         Refusal::NotCancelable { .. } => ErrorObject::new(ErrorCode::NotCancelable, message),
-        Refusal::MethodUnknown { .. } => {
-            ErrorObject { code: METHOD_NOT_FOUND, message, data: None }
-        }
+        Refusal::MethodUnknown { .. } => ErrorObject {
+            code: METHOD_NOT_FOUND,
+            message,
+            data: None,
+        },
         Refusal::Invalid { faults } => {
             let fault = |fault: opstead_core::Fault| Fault {
                 pointer: fault.pointer,
@@ -54,7 +56,10 @@ fn refused(refusal: Refusal, message: String) -> ErrorObject {
             };
             ErrorObject::invalid_params(message, faults.into_iter().map(fault).collect())
         }
-        Refusal::LimitReached { what: "open operations", .. } => overloaded(message),
+        Refusal::LimitReached {
+            what: "open operations",
+            ..
+        } => overloaded(message),
         Refusal::LimitReached { .. } => ErrorObject::invalid_params(message, Vec::new()),
     }
 }
@@ -72,7 +77,10 @@ pub(super) fn filter(error: &InvalidFilter) -> ErrorObject {
 }
 
 pub(super) fn operation_not_found(id: &str) -> ErrorObject {
-    ErrorObject::new(ErrorCode::OperationNotFound, format!("there is no operation {id:?}"))
+    ErrorObject::new(
+        ErrorCode::OperationNotFound,
+        format!("there is no operation {id:?}"),
+    )
 }
 
 /// A read of the journal that failed: nothing was changed, so the same call may be repeated.
@@ -82,6 +90,9 @@ pub(super) fn read(error: &ReadError) -> ErrorObject {
 }
 
 pub(super) fn invalid_param(pointer: &str, message: &str) -> ErrorObject {
-    let fault = Fault { pointer: pointer.to_owned(), message: message.to_owned() };
+    let fault = Fault {
+        pointer: pointer.to_owned(),
+        message: message.to_owned(),
+    };
     ErrorObject::invalid_params(format!("{pointer}: {message}"), vec![fault])
 }

@@ -76,8 +76,13 @@ impl Api {
             Some(place) => Place::parse(&place).ok_or_else(invalid_token)?,
             None => Place::default(),
         };
-        let listing = Listing { params, filter, after };
-        self.beside(move |api, snapshot| api.page(&snapshot, &listing, page_size, query)).await
+        let listing = Listing {
+            params,
+            filter,
+            after,
+        };
+        self.beside(move |api, snapshot| api.page(&snapshot, &listing, page_size, query))
+            .await
     }
 
     fn page(
@@ -92,7 +97,9 @@ impl Api {
         let mut last = Place::default();
         let mut next_page_token = None;
         for (place, found) in listing.candidates(snapshot) {
-            let Some(operation) = self.load(&found)? else { continue };
+            let Some(operation) = self.load(&found)? else {
+                continue;
+            };
             if !listing.takes(&operation) {
                 continue;
             }
@@ -122,9 +129,11 @@ impl Api {
     fn load(&self, found: &Found) -> Result<Option<Arc<Operation>>, ErrorObject> {
         match found {
             Found::Open(operation) => Ok(Some(operation.clone())),
-            Found::Ended(entry) => {
-                self.engine.reader().record(entry).map_err(|error| errors::read(&error))
-            }
+            Found::Ended(entry) => self
+                .engine
+                .reader()
+                .record(entry)
+                .map_err(|error| errors::read(&error)),
         }
     }
 }
@@ -141,7 +150,15 @@ impl Listing {
                 .archive
                 .after(from)
                 .filter(|entry| self.wants(entry.state))
-                .map(move |entry| (Place { rank, sequence: entry.sequence }, Found::Ended(*entry)))
+                .map(move |entry| {
+                    (
+                        Place {
+                            rank,
+                            sequence: entry.sequence,
+                        },
+                        Found::Ended(*entry),
+                    )
+                })
         };
         let Some(resource) = &self.params.resource else {
             let open = snapshot
@@ -154,12 +171,19 @@ impl Listing {
             kind: resource.kind.as_str().into(),
             id: resource.id.as_str().into(),
         };
-        let open = snapshot.state.operations_on(&resource).into_iter().map(|operation| {
-            let rank = u8::from(operation.state == OperationState::Waiting);
-            (Place::of(rank, operation), Found::Open(operation.clone()))
-        });
+        let open = snapshot
+            .state
+            .operations_on(&resource)
+            .into_iter()
+            .map(|operation| {
+                let rank = u8::from(operation.state == OperationState::Waiting);
+                (Place::of(rank, operation), Found::Open(operation.clone()))
+            });
         let ended_after = if after.rank == 2 { after.sequence } else { 0 };
-        Box::new(open.filter(move |(place, _)| *place > after).chain(ended(2, ended_after)))
+        Box::new(
+            open.filter(move |(place, _)| *place > after)
+                .chain(ended(2, ended_after)),
+        )
     }
 
     fn takes(&self, operation: &Operation) -> bool {
@@ -191,12 +215,18 @@ impl Listing {
 
 impl Place {
     fn of(rank: u8, operation: &Operation) -> Self {
-        Self { rank, sequence: operation.subject.sequence }
+        Self {
+            rank,
+            sequence: operation.subject.sequence,
+        }
     }
 
     fn parse(text: &str) -> Option<Self> {
         let (rank, sequence) = text.split_once('.')?;
-        Some(Self { rank: rank.parse().ok()?, sequence: sequence.parse().ok()? })
+        Some(Self {
+            rank: rank.parse().ok()?,
+            sequence: sequence.parse().ok()?,
+        })
     }
 }
 

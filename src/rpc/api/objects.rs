@@ -23,7 +23,10 @@ impl Api {
         }
     }
 
-    pub async fn list_objects(&self, params: ObjectsListParams) -> Result<ObjectsPage, ErrorObject> {
+    pub async fn list_objects(
+        &self,
+        params: ObjectsListParams,
+    ) -> Result<ObjectsPage, ErrorObject> {
         let filter = filter(params.filter_type, &params.filter)?;
         let query = PageToken::query(&(&params.filter, params.filter_type));
         let after = PageToken::read(params.page_token.as_deref(), query)?;

@@ -28,7 +28,12 @@ impl Api {
             version: params.version,
             kwargs: params.kwargs.into(),
             id: params.id.map(Into::into),
-            claims: params.claims.into_iter().flatten().map(convert::claim).collect(),
+            claims: params
+                .claims
+                .into_iter()
+                .flatten()
+                .map(convert::claim)
+                .collect(),
             tags: params.tags.into_iter().flatten().map(Into::into).collect(),
             registered_by: registered_by.clone(),
         };
@@ -56,7 +61,9 @@ impl Api {
             Some(MethodKind::Query) => {
                 let objects = Arc::new(convert::Objects(self.snapshot().await?));
                 let answer = self.engine.query(method_name, kwargs, objects).await;
-                answer.map(|answer| convert::json(&answer)).map_err(errors::engine)
+                answer
+                    .map(|answer| convert::json(&answer))
+                    .map_err(errors::engine)
             }
             Some(MethodKind::Operation) => {
                 let request = RegisterRequest {
@@ -74,8 +81,15 @@ impl Api {
         }
     }
 
-    async fn register_request(&self, request: RegisterRequest) -> Result<Registration, ErrorObject> {
-        let registration = self.engine.register(request).await.map_err(errors::engine)?;
+    async fn register_request(
+        &self,
+        request: RegisterRequest,
+    ) -> Result<Registration, ErrorObject> {
+        let registration = self
+            .engine
+            .register(request)
+            .await
+            .map_err(errors::engine)?;
         Ok(convert::registration(&registration, &self.log_id))
     }
 
@@ -99,7 +113,11 @@ impl Api {
             let reasons = snapshot.state.reasons(operation);
             return Ok(Some(convert::operation(operation, &reasons)));
         }
-        let ended = self.engine.reader().ended(id).map_err(|error| errors::read(&error))?;
+        let ended = self
+            .engine
+            .reader()
+            .ended(id)
+            .map_err(|error| errors::read(&error))?;
         Ok(ended.map(|operation| convert::operation(&operation, &[])))
     }
 
@@ -108,7 +126,11 @@ impl Api {
         &self,
         params: OperationParams,
     ) -> Result<opstead_schema::Operation, ErrorObject> {
-        let canceled = self.engine.cancel(params.id.into()).await.map_err(errors::engine)?;
+        let canceled = self
+            .engine
+            .cancel(params.id.into())
+            .await
+            .map_err(errors::engine)?;
         Ok(convert::operation(&canceled, &[]))
     }
 
@@ -117,7 +139,8 @@ impl Api {
         let operations = match (params.ids, params.finished_before) {
             (Some(ids), None) if params.states.is_none() => {
                 check_ids(&ids)?;
-                self.beside(move |api, snapshot| api.ended_by_id(&snapshot, &ids)).await?
+                self.beside(move |api, snapshot| api.ended_by_id(&snapshot, &ids))
+                    .await?
             }
             (None, Some(before)) => {
                 let states = params.states;
@@ -127,7 +150,8 @@ impl Api {
                             .as_ref()
                             .is_none_or(|states| states.contains(&convert::state(entry.state)))
                 };
-                self.beside(move |api, snapshot| api.ended_before(&snapshot, due)).await?
+                self.beside(move |api, snapshot| api.ended_before(&snapshot, due))
+                    .await?
             }
             _ => {
                 let message = "name either ids, or finishedBefore and perhaps states";
@@ -136,23 +160,30 @@ impl Api {
         };
         let mut dismissed = 0;
         for batch in operations.chunks(DISMISS_BATCH) {
-            dismissed += self.engine.purge(batch.to_vec()).await.map_err(errors::engine)? as u64;
+            dismissed += self
+                .engine
+                .purge(batch.to_vec())
+                .await
+                .map_err(errors::engine)? as u64;
         }
         Ok(Dismissed { dismissed })
     }
 
-    fn ended_by_id(
-        &self,
-        snapshot: &Snapshot,
-        ids: &[String],
-    ) -> Result<Vec<Purged>, ErrorObject> {
+    fn ended_by_id(&self, snapshot: &Snapshot, ids: &[String]) -> Result<Vec<Purged>, ErrorObject> {
         let mut operations = Vec::with_capacity(ids.len());
         for (index, id) in ids.iter().enumerate() {
             if snapshot.state.operation(id).is_some() {
                 let pointer = format!("/ids/{index}");
-                return Err(errors::invalid_param(&pointer, &format!("{id:?} is not done")));
+                return Err(errors::invalid_param(
+                    &pointer,
+                    &format!("{id:?} is not done"),
+                ));
             }
-            let ended = self.engine.reader().ended(id).map_err(|error| errors::read(&error))?;
+            let ended = self
+                .engine
+                .reader()
+                .ended(id)
+                .map_err(|error| errors::read(&error))?;
             let operation = ended.ok_or_else(|| errors::operation_not_found(id))?;
             operations.push(purged(&operation));
         }
@@ -166,7 +197,11 @@ impl Api {
     ) -> Result<Vec<Purged>, ErrorObject> {
         let mut operations = Vec::new();
         for entry in snapshot.archive.after(0).filter(|entry| due(entry)) {
-            let record = self.engine.reader().record(entry).map_err(|error| errors::read(&error))?;
+            let record = self
+                .engine
+                .reader()
+                .record(entry)
+                .map_err(|error| errors::read(&error))?;
             operations.extend(record.map(|operation| purged(&operation)));
         }
         Ok(operations)
@@ -175,7 +210,10 @@ impl Api {
 
 fn purged(operation: &Operation) -> Purged {
     let subject = &operation.subject;
-    Purged { sequence: subject.sequence, alert_name: subject.alert_name.clone() }
+    Purged {
+        sequence: subject.sequence,
+        alert_name: subject.alert_name.clone(),
+    }
 }
 
 pub(in crate::rpc) fn method_not_found(method_name: &str) -> ErrorObject {

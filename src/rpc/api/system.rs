@@ -12,20 +12,34 @@ use crate::rpc::convert;
 impl Api {
     pub async fn list_methods(&self) -> Result<MethodsList, ErrorObject> {
         let snapshot = self.snapshot().await?;
-        let methods = snapshot.state.declarations().map(|method| convert::declaration(method));
-        Ok(MethodsList { methods: methods.collect() })
+        let methods = snapshot
+            .state
+            .declarations()
+            .map(|method| convert::declaration(method));
+        Ok(MethodsList {
+            methods: methods.collect(),
+        })
     }
 
     pub async fn list_executors(&self) -> Result<ExecutorsList, ErrorObject> {
         let snapshot = self.snapshot().await?;
-        Ok(ExecutorsList { executors: snapshot.state.executors().map(convert::executor).collect() })
+        Ok(ExecutorsList {
+            executors: snapshot.state.executors().map(convert::executor).collect(),
+        })
     }
 
     pub async fn status(&self) -> Result<SystemStatus, ErrorObject> {
         let snapshot = self.snapshot().await?;
-        let mut counts: BTreeMap<_, u64> =
-            OperationState::ALL.iter().map(|state| (convert::state(*state), 0)).collect();
-        for (state, count) in snapshot.state.counts().iter().chain(snapshot.archive.counts()) {
+        let mut counts: BTreeMap<_, u64> = OperationState::ALL
+            .iter()
+            .map(|state| (convert::state(*state), 0))
+            .collect();
+        for (state, count) in snapshot
+            .state
+            .counts()
+            .iter()
+            .chain(snapshot.archive.counts())
+        {
             counts.insert(convert::state(*state), *count);
         }
         Ok(SystemStatus {

@@ -41,7 +41,9 @@ pub(super) fn matching<'a>(state: &'a State, filter: &Filter) -> Vec<&'a Arc<Ope
     let head = filter.literal_head();
     if head.is_empty() {
         let all = state.operations_after(0);
-        return all.filter(|operation| filter.matches(&operation.subject.id)).collect();
+        return all
+            .filter(|operation| filter.matches(&operation.subject.id))
+            .collect();
     }
     let mut found: Vec<_> = state
         .operations_by_id(head)

@@ -18,7 +18,11 @@ impl Api {
         let ids = self.waited_for(&params).await?;
         if ids.is_empty() {
             let cursor = self.snapshot().await?.cursor();
-            return Ok(WaitResult { operations: Vec::new(), timed_out: false, cursor });
+            return Ok(WaitResult {
+                operations: Vec::new(),
+                timed_out: false,
+                cursor,
+            });
         }
         let listener = self.engine.changes().listen(ids.clone());
         let mut snapshot = self.snapshot().await?;
@@ -37,19 +41,30 @@ impl Api {
             };
             let cursor = snapshot.cursor();
             if enough || operations.is_empty() {
-                return Ok(WaitResult { operations, timed_out: false, cursor });
+                return Ok(WaitResult {
+                    operations,
+                    timed_out: false,
+                    cursor,
+                });
             }
             // A snapshot that is held makes every change cost more.
             drop(snapshot);
             if timeout_at(deadline, listener.changed()).await.is_err() {
-                return Ok(WaitResult { operations, timed_out: true, cursor });
+                return Ok(WaitResult {
+                    operations,
+                    timed_out: true,
+                    cursor,
+                });
             }
             snapshot = self.snapshot().await?;
         }
     }
 
     /// The ids to wait for: those named, or those not done now that match the filter.
-    async fn waited_for(&self, params: &OperationsWaitParams) -> Result<Vec<Arc<str>>, ErrorObject> {
+    async fn waited_for(
+        &self,
+        params: &OperationsWaitParams,
+    ) -> Result<Vec<Arc<str>>, ErrorObject> {
         match (&params.ids, &params.filter) {
             (Some(ids), None) => {
                 check_ids(ids)?;

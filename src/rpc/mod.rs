@@ -1,0 +1,4 @@
+//! RPC.
+pub mod api;
+pub mod convert;
+mod errors;
