@@ -40,7 +40,8 @@ fn storage_declares_its_objects_and_claims() {
         ("storage", 4)
     );
     let declared = site.storage.declarations();
-    let expected: [(&str, &str, &[(&str, ClaimOperation)], bool); 5] = [
+    type Claims<'a> = &'a [(&'a str, ClaimOperation)];
+    let expected: [(&str, &str, Claims<'_>, bool); 5] = [
         (
             "createImage",
             "Image.{image}",

@@ -211,7 +211,7 @@ async fn every_description_is_on_the_agreed_list() {
 #[test]
 fn a_pool_in_use_is_refused() {
     let site = Site::new();
-    let second = Storage::open(site.config.clone()).err().expect("in use");
+    let second = Storage::open(site.config).err().expect("in use");
     assert_eq!(second.kind(), io::ErrorKind::WouldBlock);
 }
 

@@ -9,7 +9,7 @@ use serde_json::json;
 
 use crate::support::{Site, is, refusal};
 
-pub fn bad_names() -> Vec<String> {
+pub(crate) fn bad_names() -> Vec<String> {
     let mut names: Vec<String> = [
         "",
         ".",

@@ -16,24 +16,24 @@ use serde_json::Value;
 use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
 
-pub const MIB: u64 = 1 << 20;
+pub(crate) const MIB: u64 = 1 << 20;
 
 type OnProgress = Box<dyn Fn(&Value) + Send + Sync>;
 
 /// One attempt, as a test sets it up and reads it afterwards.
-pub struct Attempt {
+pub(crate) struct Attempt {
     method_name: String,
     operation_id: String,
     number: u32,
     updates: Mutex<Vec<InfoUpdate>>,
     on_progress: OnProgress,
-    pub cancel: CancellationToken,
+    pub(crate) cancel: CancellationToken,
     /// Fires when the executor waits for the cancellation.
-    pub awaited: CancellationToken,
+    pub(crate) awaited: CancellationToken,
 }
 
 impl Attempt {
-    pub fn of(method_name: &str) -> Self {
+    pub(crate) fn of(method_name: &str) -> Self {
         Self {
             method_name: method_name.to_owned(),
             operation_id: "operation/1".to_owned(),
@@ -45,23 +45,23 @@ impl Attempt {
         }
     }
 
-    pub fn operation(mut self, id: &str) -> Self {
+    pub(crate) fn operation(mut self, id: &str) -> Self {
         self.operation_id = id.to_owned();
         self
     }
 
-    pub fn number(mut self, number: u32) -> Self {
+    pub(crate) fn number(mut self, number: u32) -> Self {
         self.number = number;
         self
     }
 
     /// Calls back with the `extraData` of each report, on the thread that reports.
-    pub fn on_progress(mut self, callback: impl Fn(&Value) + Send + Sync + 'static) -> Self {
+    pub(crate) fn on_progress(mut self, callback: impl Fn(&Value) + Send + Sync + 'static) -> Self {
         self.on_progress = Box::new(callback);
         self
     }
 
-    pub async fn run(
+    pub(crate) async fn run(
         self: &Arc<Self>,
         executor: &dyn Executor,
         kwargs: Value,
@@ -71,15 +71,15 @@ impl Attempt {
         outcome.map(|result| result.parse().expect("result"))
     }
 
-    pub fn updates(&self) -> Vec<InfoUpdate> {
+    pub(crate) fn updates(&self) -> Vec<InfoUpdate> {
         self.updates.lock().expect("updates").clone()
     }
 
-    pub fn extra_data(&self) -> Vec<Value> {
+    pub(crate) fn extra_data(&self) -> Vec<Value> {
         self.updates().iter().map(extra_data).collect()
     }
 
-    pub fn last_image_state(&self) -> String {
+    pub(crate) fn last_image_state(&self) -> String {
         let last = self.extra_data().pop().expect("a report");
         last["imageState"].as_str().expect("imageState").to_owned()
     }
@@ -120,7 +120,7 @@ impl Task for Attempt {
 }
 
 /// The objects of a daemon that has said one thing about one image.
-pub struct OneObject(pub &'static str, pub &'static str);
+pub(crate) struct OneObject(pub(crate) &'static str, pub(crate) &'static str);
 
 impl Objects for OneObject {
     fn operation_info(&self, alert_name: &str) -> Option<Json> {
@@ -129,19 +129,19 @@ impl Objects for OneObject {
 }
 
 /// A storage on a pool of its own.
-pub struct Site {
-    pub root: TempDir,
-    pub config: StorageConfig,
-    pub storage: Arc<Storage>,
+pub(crate) struct Site {
+    pub(crate) root: TempDir,
+    pub(crate) config: StorageConfig,
+    pub(crate) storage: Arc<Storage>,
 }
 
 impl Site {
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self::with(|_| {})
     }
 
     /// With a folder `imports` to import from, and what `change` makes of the configuration.
-    pub fn with(change: impl FnOnce(&mut StorageConfig)) -> Self {
+    pub(crate) fn with(change: impl FnOnce(&mut StorageConfig)) -> Self {
         let root = tempfile::tempdir().expect("folder");
         let imports = root.path().join("imports");
         fs::create_dir(&imports).expect("imports");
@@ -157,7 +157,7 @@ impl Site {
     }
 
     /// Closes the pool and opens it again, as a restart does. `between` sees it closed.
-    pub fn reopen(self, between: impl FnOnce(&Path)) -> Self {
+    pub(crate) fn reopen(self, between: impl FnOnce(&Path)) -> Self {
         let Self {
             root,
             config,
@@ -173,25 +173,29 @@ impl Site {
         }
     }
 
-    pub fn path(&self, image: &str) -> PathBuf {
+    pub(crate) fn path(&self, image: &str) -> PathBuf {
         self.config.pool.join(image)
     }
 
-    pub fn imports(&self) -> PathBuf {
+    pub(crate) fn imports(&self) -> PathBuf {
         self.root.path().join("imports")
     }
 
     /// Runs a first attempt.
-    pub async fn run(&self, method: &str, kwargs: Value) -> Result<Value, Failure> {
+    pub(crate) async fn run(&self, method: &str, kwargs: Value) -> Result<Value, Failure> {
         let attempt = Arc::new(Attempt::of(method));
         attempt.run(&*self.storage, kwargs).await
     }
 
-    pub async fn info(&self, image: &str) -> Result<Value, Failure> {
+    pub(crate) async fn info(&self, image: &str) -> Result<Value, Failure> {
         self.info_with(image, OneObject("", "null")).await
     }
 
-    pub async fn info_with(&self, image: &str, objects: OneObject) -> Result<Value, Failure> {
+    pub(crate) async fn info_with(
+        &self,
+        image: &str,
+        objects: OneObject,
+    ) -> Result<Value, Failure> {
         let query = QueryContext {
             method_name: "storage.getImageInfo".into(),
             objects: Arc::new(objects),
@@ -202,7 +206,7 @@ impl Site {
     }
 
     /// The images, and what is unfinished.
-    pub fn files(&self) -> Vec<String> {
+    pub(crate) fn files(&self) -> Vec<String> {
         let mut files: Vec<String> = names_in(&self.config.pool)
             .into_iter()
             .filter(|name| ![".partial", ".origin"].contains(&name.as_str()))
@@ -214,7 +218,7 @@ impl Site {
     }
 }
 
-pub fn names_in(folder: &Path) -> Vec<String> {
+pub(crate) fn names_in(folder: &Path) -> Vec<String> {
     fs::read_dir(folder)
         .expect("folder")
         .map(|entry| {
@@ -228,7 +232,7 @@ pub fn names_in(folder: &Path) -> Vec<String> {
 }
 
 /// Writes a file of 64 MiB with 12 MiB of data in three places, and holes between.
-pub fn write_sparse(path: &Path) -> io::Result<()> {
+pub(crate) fn write_sparse(path: &Path) -> io::Result<()> {
     let file = File::create(path)?;
     file.set_len(64 * MIB)?;
     for (place, first_byte) in [(0, 1), (20, 2), (50, 3)] {
@@ -238,27 +242,27 @@ pub fn write_sparse(path: &Path) -> io::Result<()> {
     file.sync_all()
 }
 
-pub fn allocated_bytes(path: &Path) -> u64 {
+pub(crate) fn allocated_bytes(path: &Path) -> u64 {
     fs::metadata(path).expect("metadata").blocks() * 512
 }
 
-pub fn reason(failure: &Failure) -> String {
+pub(crate) fn reason(failure: &Failure) -> String {
     let data: Value = failure.data.as_ref().expect("data").parse().expect("data");
     assert!(data["retryable"].is_boolean(), "{data}");
     data["reason"].as_str().expect("reason").to_owned()
 }
 
 /// The code and reason of what failed.
-pub fn refusal(outcome: Result<Value, Failure>) -> (i32, String) {
+pub(crate) fn refusal(outcome: Result<Value, Failure>) -> (i32, String) {
     let failure = outcome.expect_err("should have failed");
     (failure.code, reason(&failure))
 }
 
-pub fn is(code: i32, reason: &str) -> (i32, String) {
+pub(crate) fn is(code: i32, reason: &str) -> (i32, String) {
     (code, reason.to_owned())
 }
 
-pub fn json_text(value: &Value) -> Json {
+pub(crate) fn json_text(value: &Value) -> Json {
     Json::from_value(value).expect("JSON")
 }
 

@@ -91,7 +91,9 @@ impl Partial {
             // Some file systems cannot rename without replacing; a hard link never replaces.
             Err(Errno::INVAL | Errno::NOSYS) => {
                 linkat(partial, from, folder, to, AtFlags::empty())?;
-                unlinkat(partial, from, AtFlags::empty())
+                // The image has its name; a second one that stays is removed at the next opening.
+                let _ = unlinkat(partial, from, AtFlags::empty());
+                Ok(())
             }
             other => other,
         }
