@@ -4,3 +4,4 @@ pub mod engine;
 pub mod filter;
 pub mod journal;
 pub mod rpc;
+pub mod subsystems;
