@@ -93,7 +93,7 @@ impl Answer {
     }
 
     /// The JSON of something small: nothing that holds a list.
-    pub fn small(value: &impl Serialize) -> Result<Self, ErrorObject> {
+    pub fn small(value: &(impl Serialize + ?Sized)) -> Result<Self, ErrorObject> {
         serde_json::value::to_raw_value(value).map(Self).map_err(|error| internal(&error))
     }
 }
@@ -111,7 +111,7 @@ impl Answerer {
     }
 
     /// The JSON of `value`.
-    pub fn json(&self, value: &impl Serialize) -> Result<Answer, ErrorObject> {
+    pub fn json(&self, value: &(impl Serialize + ?Sized)) -> Result<Answer, ErrorObject> {
         let mut text = Bounded { bytes: Vec::with_capacity(256), max_bytes: self.max_bytes };
         match serde_json::to_writer(&mut text, value) {
             Ok(()) => {}

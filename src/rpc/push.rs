@@ -7,9 +7,11 @@ use std::sync::Arc;
 
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
-use jsonrpsee::core::server::{MethodCallback, Methods, RegisterMethodError, ResponsePayload};
+use jsonrpsee::core::RegisterMethodError;
+use jsonrpsee::core::server::{MethodCallback, Methods, ResponsePayload};
 use jsonrpsee::types::{Id, Params};
 use jsonrpsee::{Extensions, MethodResponse, MethodSink};
+use opstead_schema::ErrorObject;
 use serde_json::value::RawValue;
 use tokio::sync::Notify;
 
@@ -60,13 +62,11 @@ pub(super) fn callbacks(table: &MethodTable) -> Result<Methods, RegisterMethodEr
         let subscriber = Arc::clone(subscriber);
         let callback = MethodCallback::Subscription(Arc::new(
             move |id, params, sink, state, extensions| {
-                let opening = open(name, &subscriber, &params, sink, &extensions);
-                // The library's own count is held for as long as the subscription lives.
-                let permit = state.subscription_permit;
                 let id = id.into_owned();
-                match opening {
-                    Ok(opening) => Box::pin(opening.run(id, permit)),
-                    Err(response) => std::future::ready(response(id)).boxed(),
+                match open(name, &subscriber, &params, sink, &extensions) {
+                    // The library's own count is held for as long as the subscription lives.
+                    Ok(opening) => opening.run(id, state.subscription_permit).boxed(),
+                    Err(error) => std::future::ready(error_response(id, error)).boxed(),
                 }
             },
         ));
@@ -87,7 +87,7 @@ fn open(
     params: &Params<'_>,
     sink: MethodSink,
     extensions: &Extensions,
-) -> Result<Opening, impl FnOnce(Id<'static>) -> MethodResponse + Send + use<>> {
+) -> Result<Opening, ErrorObject> {
     let connection = extensions.get::<Arc<Connection>>().expect("the middleware put it there");
     let push = PushSink { sink, connection: Arc::clone(connection) };
     let call = Call {
@@ -96,10 +96,8 @@ fn open(
         connection,
         answerer: Answerer::new(usize::MAX, None),
     };
-    match subscriber(call, push.clone()) {
-        Ok(later) => Ok(Opening { push, later }),
-        Err(error) => Err(move |id| error_response(id, error)),
-    }
+    let later = subscriber(call, push.clone())?;
+    Ok(Opening { push, later })
 }
 
 impl Opening {
