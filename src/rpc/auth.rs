@@ -36,7 +36,10 @@ impl Doorkeeper {
             token,
             administrator: Arc::from("token:admin"),
             hosts: hosts.iter().map(|host| host.to_ascii_lowercase()).collect(),
-            origins: origins.iter().map(|origin| origin.to_ascii_lowercase()).collect(),
+            origins: origins
+                .iter()
+                .map(|origin| origin.to_ascii_lowercase())
+                .collect(),
         }
     }
 
@@ -64,8 +67,15 @@ impl Doorkeeper {
         local: Option<IpAddr>,
     ) -> Result<(), &'static str> {
         if local.is_some() {
-            let named = request.headers().get_all(HOST).iter().map(|value| value.to_str().ok());
-            let target = request.uri().authority().map(|authority| Some(authority.as_str()));
+            let named = request
+                .headers()
+                .get_all(HOST)
+                .iter()
+                .map(|value| value.to_str().ok());
+            let target = request
+                .uri()
+                .authority()
+                .map(|authority| Some(authority.as_str()));
             for host in named.chain(target) {
                 if !host.is_some_and(|host| self.is_own_host(host, local)) {
                     return Err("Host not allowed\n");
@@ -73,7 +83,10 @@ impl Doorkeeper {
             }
         }
         for origin in request.headers().get_all(ORIGIN) {
-            if !origin.to_str().is_ok_and(|origin| self.is_own_origin(origin, local)) {
+            if !origin
+                .to_str()
+                .is_ok_and(|origin| self.is_own_origin(origin, local))
+            {
                 return Err("Origin not allowed\n");
             }
         }
@@ -93,10 +106,18 @@ impl Doorkeeper {
     fn is_own_host(&self, authority: &str, local: Option<IpAddr>) -> bool {
         let authority = authority.to_ascii_lowercase();
         let host = without_port(&authority);
-        if host == "localhost" || self.hosts.iter().any(|own| own == host || *own == authority) {
+        if host == "localhost"
+            || self
+                .hosts
+                .iter()
+                .any(|own| own == host || *own == authority)
+        {
             return true;
         }
-        let address = host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>();
+        let address = host
+            .trim_start_matches('[')
+            .trim_end_matches(']')
+            .parse::<IpAddr>();
         address.is_ok_and(|address| {
             address.is_loopback() || local.is_some_and(|local| local.to_canonical() == address)
         })
@@ -134,20 +155,33 @@ mod tests {
         for (name, value) in headers {
             request = request.header(*name, *value);
         }
-        doorkeeper.check(&request.body(()).unwrap(), Some(IpAddr::from([192, 0, 2, 7])))
+        doorkeeper.check(
+            &request.body(()).unwrap(),
+            Some(IpAddr::from([192, 0, 2, 7])),
+        )
     }
 
     #[test]
     fn hosts_of_this_machine_and_configured_ones_are_own() {
         for host in [
-            "localhost", "LOCALHOST:6770", "127.0.0.1", "127.0.0.1:6770", "[::1]:6770",
-            "192.0.2.7:1", "opstead.example:6770",
+            "localhost",
+            "LOCALHOST:6770",
+            "127.0.0.1",
+            "127.0.0.1:6770",
+            "[::1]:6770",
+            "192.0.2.7:1",
+            "opstead.example:6770",
         ] {
             assert_eq!(check(&[("host", host)]), Ok(()), "{host}");
         }
         for host in [
-            "evil.example", "localhost.evil.example", "192.0.2.8", "opstead.example.evil", "",
-            "[::2]", "127.0.0.1.evil.example",
+            "evil.example",
+            "localhost.evil.example",
+            "192.0.2.8",
+            "opstead.example.evil",
+            "",
+            "[::2]",
+            "127.0.0.1.evil.example",
         ] {
             assert!(check(&[("host", host)]).is_err(), "{host}");
         }
@@ -156,10 +190,20 @@ mod tests {
 
     #[test]
     fn origins_of_others_are_foreign() {
-        for origin in ["http://localhost:3000", "https://127.0.0.1", "https://console.example:8443"] {
+        for origin in [
+            "http://localhost:3000",
+            "https://127.0.0.1",
+            "https://console.example:8443",
+        ] {
             assert_eq!(check(&[("origin", origin)]), Ok(()), "{origin}");
         }
-        for origin in ["null", "https://evil.example", "https://console.example", "file://", "x"] {
+        for origin in [
+            "null",
+            "https://evil.example",
+            "https://console.example",
+            "file://",
+            "x",
+        ] {
             assert!(check(&[("origin", origin)]).is_err(), "{origin}");
         }
     }
@@ -167,7 +211,10 @@ mod tests {
     #[test]
     fn a_peer_is_the_owner_or_root() {
         assert_eq!(peer_access(0, 1000), Access::Granted(Arc::from("uid:0")));
-        assert_eq!(peer_access(1000, 1000), Access::Granted(Arc::from("uid:1000")));
+        assert_eq!(
+            peer_access(1000, 1000),
+            Access::Granted(Arc::from("uid:1000"))
+        );
         assert_eq!(peer_access(1001, 1000), Access::Denied);
         assert_eq!(peer_access(1000, 0), Access::Denied);
     }

@@ -22,7 +22,11 @@ struct TooSlow;
 
 impl TimedBody {
     pub(super) fn new(body: Incoming, deadline: Instant) -> Self {
-        Self { body, deadline, timer: None }
+        Self {
+            body,
+            deadline,
+            timer: None,
+        }
     }
 }
 
@@ -38,7 +42,9 @@ impl Body for TimedBody {
             return Poll::Ready(frame.map(|frame| frame.map_err(BoxError::from)));
         }
         let deadline = self.deadline;
-        let timer = self.timer.get_or_insert_with(|| Box::pin(sleep_until(deadline)));
+        let timer = self
+            .timer
+            .get_or_insert_with(|| Box::pin(sleep_until(deadline)));
         ready!(timer.as_mut().poll(context));
         Poll::Ready(Some(Err(TooSlow.into())))
     }

@@ -93,7 +93,9 @@ impl Connection {
 
     /// Ends a subscription of this connection; `false` if it has none of this name.
     pub fn unsubscribe(&self, subscription: &str) -> bool {
-        let Some(ended) = self.subscriptions().remove(subscription) else { return false };
+        let Some(ended) = self.subscriptions().remove(subscription) else {
+            return false;
+        };
         ended.notify_one();
         true
     }
@@ -137,7 +139,10 @@ impl Connection {
         if self.waits.fetch_add(1, Ordering::Relaxed) < self.max_waits {
             return Ok(place);
         }
-        Err(overloaded(format!("this connection has {} waits already", self.max_waits)))
+        Err(overloaded(format!(
+            "this connection has {} waits already",
+            self.max_waits
+        )))
     }
 
     /// Adds a subscription; what it returns resolves when somebody unsubscribes.
@@ -156,7 +161,9 @@ impl Connection {
 
     fn subscriptions(&self) -> MutexGuard<'_, HashMap<String, Arc<Notify>>> {
         // Each change is a single call, so a poisoned map is a whole one.
-        self.subscriptions.lock().unwrap_or_else(PoisonError::into_inner)
+        self.subscriptions
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 }
 

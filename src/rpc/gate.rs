@@ -56,7 +56,12 @@ impl Gate {
 
     /// Waits until it is this call's turn. The order is that of the first polls.
     pub(super) fn enter(self: &Arc<Self>, request_bytes: usize) -> Entering {
-        Entering { gate: Arc::clone(self), request_bytes, ticket: None, passed: false }
+        Entering {
+            gate: Arc::clone(self),
+            request_bytes,
+            ticket: None,
+            passed: false,
+        }
     }
 
     /// Something of so many bytes was handed over for sending.
@@ -101,7 +106,11 @@ impl Gate {
 
     /// The reader, if it waits and there is room again.
     fn reader(&self, state: &mut State) -> Option<Waker> {
-        if state.reader.is_some() && self.has_room(state) { state.reader.take() } else { None }
+        if state.reader.is_some() && self.has_room(state) {
+            state.reader.take()
+        } else {
+            None
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -136,7 +145,10 @@ impl Future for Entering {
                 state.held_bytes += self.request_bytes;
                 state.waiting.is_empty()
             }
-            Some(ticket) => state.waiting.front().is_some_and(|front| front.ticket == ticket),
+            Some(ticket) => state
+                .waiting
+                .front()
+                .is_some_and(|front| front.ticket == ticket),
         };
         if first && gate.is_open(&state) {
             if self.ticket.is_some() {
@@ -148,17 +160,25 @@ impl Future for Entering {
             drop(state);
             wake(next);
             wake(reader);
-            return Poll::Ready(Passage { gate, request_bytes: self.request_bytes });
+            return Poll::Ready(Passage {
+                gate,
+                request_bytes: self.request_bytes,
+            });
         }
         match self.ticket {
             None => {
                 let ticket = state.next_ticket;
                 state.next_ticket += 1;
-                state.waiting.push_back(Waiting { ticket, waker: context.waker().clone() });
+                state.waiting.push_back(Waiting {
+                    ticket,
+                    waker: context.waker().clone(),
+                });
                 self.ticket = Some(ticket);
             }
             Some(ticket) => {
-                let place = state.waiting.partition_point(|waiting| waiting.ticket < ticket);
+                let place = state
+                    .waiting
+                    .partition_point(|waiting| waiting.ticket < ticket);
                 if let Some(waiting) = state.waiting.get_mut(place) {
                     waiting.waker.clone_from(context.waker());
                 }
@@ -170,7 +190,9 @@ impl Future for Entering {
 
 impl Drop for Entering {
     fn drop(&mut self) {
-        let (Some(ticket), false) = (self.ticket, self.passed) else { return };
+        let (Some(ticket), false) = (self.ticket, self.passed) else {
+            return;
+        };
         let mut state = self.gate.lock();
         state.held_bytes -= self.request_bytes;
         state.waiting.retain(|waiting| waiting.ticket != ticket);
@@ -259,7 +281,11 @@ mod tests {
         assert!(poll(&mut second).is_none());
         let count = Arc::new(Count::default());
         let waker = Waker::from(Arc::clone(&count));
-        assert!(Pin::new(&mut third).poll(&mut Context::from_waker(&waker)).is_pending());
+        assert!(
+            Pin::new(&mut third)
+                .poll(&mut Context::from_waker(&waker))
+                .is_pending()
+        );
         drop(first);
         drop(second);
         assert_eq!(count.0.load(Ordering::Relaxed), 1);
@@ -276,7 +302,10 @@ mod tests {
         assert!(poll(&mut call).is_some());
         gate.taken(1_000_000);
         gate.made(101);
-        assert!(poll(&mut gate.enter(1)).is_none(), "what was never made gives no credit");
+        assert!(
+            poll(&mut gate.enter(1)).is_none(),
+            "what was never made gives no credit"
+        );
     }
 
     #[test]

@@ -29,12 +29,22 @@ pub(super) fn bind_tcp(address: SocketAddr) -> io::Result<std::net::TcpListener>
 /// that somebody listens on, nor one that is no socket.
 pub(super) fn bind_unix(path: &Path) -> io::Result<std::os::unix::net::UnixListener> {
     match std::os::unix::net::UnixStream::connect(path) {
-        Ok(_) => return Err(io::Error::new(io::ErrorKind::AddrInUse, "somebody listens on it")),
+        Ok(_) => {
+            return Err(io::Error::new(
+                io::ErrorKind::AddrInUse,
+                "somebody listens on it",
+            ));
+        }
         Err(error) if error.kind() == io::ErrorKind::NotFound => {}
         Err(_) if std::fs::symlink_metadata(path)?.file_type().is_socket() => {
             std::fs::remove_file(path)?;
         }
-        Err(_) => return Err(io::Error::new(io::ErrorKind::AlreadyExists, "it is not a socket")),
+        Err(_) => {
+            return Err(io::Error::new(
+                io::ErrorKind::AlreadyExists,
+                "it is not a socket",
+            ));
+        }
     }
     let listener = std::os::unix::net::UnixListener::bind(path)?;
     // Between the two lines others may connect; their uid is looked at anyway.
@@ -43,23 +53,32 @@ pub(super) fn bind_unix(path: &Path) -> io::Result<std::os::unix::net::UnixListe
     Ok(listener)
 }
 
-/// Accepts TCP connections and hands them on, as long as there are places.
+/// Accepts TCP connections and hands them on. When there is no place, the one that was accepted
+/// last waits for it, and the others wait in the system's own queue.
 pub(super) async fn accept_tcp(
     listener: TcpListener,
     places: Arc<Semaphore>,
     hand_on: impl Fn(Accepted),
 ) {
     loop {
-        let Ok(permit) = Arc::clone(&places).acquire_owned().await else { return };
         let accepted = async {
             let (stream, _) = listener.accept().await?;
             stream.set_nodelay(true)?;
             let local = stream.local_addr()?.ip();
-            let stream = AcceptedStream::Tcp(stream.into_std()?);
-            io::Result::Ok(Accepted { stream, local: Some(local), access: None, permit })
+            io::Result::Ok((AcceptedStream::Tcp(stream.into_std()?), local))
         };
         match accepted.await {
-            Ok(accepted) => hand_on(accepted),
+            Ok((stream, local)) => {
+                let Ok(permit) = Arc::clone(&places).acquire_owned().await else {
+                    return;
+                };
+                hand_on(Accepted {
+                    stream,
+                    local: Some(local),
+                    access: None,
+                    permit,
+                });
+            }
             Err(error) => pause(&error).await,
         }
     }
@@ -73,15 +92,23 @@ pub(super) async fn accept_unix(
 ) {
     let own_uid = rustix::process::geteuid().as_raw();
     loop {
-        let Ok(permit) = Arc::clone(&places).acquire_owned().await else { return };
         let accepted = async {
             let (stream, _) = listener.accept().await?;
-            let access = Some(peer_access(stream.peer_cred()?.uid(), own_uid));
-            let stream = AcceptedStream::Unix(stream.into_std()?);
-            io::Result::Ok(Accepted { stream, local: None, access, permit })
+            let access = peer_access(stream.peer_cred()?.uid(), own_uid);
+            io::Result::Ok((AcceptedStream::Unix(stream.into_std()?), access))
         };
         match accepted.await {
-            Ok(accepted) => hand_on(accepted),
+            Ok((stream, access)) => {
+                let Ok(permit) = Arc::clone(&places).acquire_owned().await else {
+                    return;
+                };
+                hand_on(Accepted {
+                    stream,
+                    local: None,
+                    access: Some(access),
+                    permit,
+                });
+            }
             Err(error) => pause(&error).await,
         }
     }

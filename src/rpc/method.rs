@@ -94,7 +94,9 @@ impl Answer {
 
     /// The JSON of something small: nothing that holds a list.
     pub fn small(value: &(impl Serialize + ?Sized)) -> Result<Self, ErrorObject> {
-        serde_json::value::to_raw_value(value).map(Self).map_err(|error| internal(&error))
+        serde_json::value::to_raw_value(value)
+            .map(Self)
+            .map_err(|error| internal(&error))
     }
 }
 
@@ -112,7 +114,10 @@ impl Answerer {
 
     /// The JSON of `value`.
     pub fn json(&self, value: &(impl Serialize + ?Sized)) -> Result<Answer, ErrorObject> {
-        let mut text = Bounded { bytes: Vec::with_capacity(256), max_bytes: self.max_bytes };
+        let mut text = Bounded {
+            bytes: Vec::with_capacity(256),
+            max_bytes: self.max_bytes,
+        };
         match serde_json::to_writer(&mut text, value) {
             Ok(()) => {}
             Err(error) if error.is_io() => return Err(self.too_large()),
@@ -125,7 +130,11 @@ impl Answerer {
     }
 
     pub(super) fn check(&self, answer: Answer) -> Result<Answer, ErrorObject> {
-        if answer.0.get().len() > self.max_bytes { Err(self.too_large()) } else { Ok(answer) }
+        if answer.0.get().len() > self.max_bytes {
+            Err(self.too_large())
+        } else {
+            Ok(answer)
+        }
     }
 
     pub(super) fn too_large(&self) -> ErrorObject {
@@ -270,10 +279,12 @@ impl MethodTable {
     }
 
     pub(super) fn subscriptions(&self) -> impl Iterator<Item = (&'static str, &Subscriber)> {
-        self.methods.iter().filter_map(|(name, method)| match &method.action {
-            Action::Subscribe(subscriber) => Some((*name, subscriber)),
-            Action::Answer(_) => None,
-        })
+        self.methods
+            .iter()
+            .filter_map(|(name, method)| match &method.action {
+                Action::Subscribe(subscriber) => Some((*name, subscriber)),
+                Action::Answer(_) => None,
+            })
     }
 
     fn insert(&mut self, name: &'static str, action: Action, paged: Option<&'static str>) {

@@ -10,10 +10,10 @@ use std::task::Poll;
 
 use futures_util::FutureExt;
 use futures_util::future::{Either, select};
+use jsonrpsee::MethodResponse;
 use jsonrpsee::core::middleware::{Batch, BatchEntry, Notification, Request, RpcServiceT};
 use jsonrpsee::core::server::{BatchResponseBuilder, ResponsePayload};
 use jsonrpsee::types::{ErrorObject as WireError, Id};
-use jsonrpsee::MethodResponse;
 use opstead_schema::{ErrorCode, ErrorObject};
 use serde_json::value::RawValue;
 use tokio::sync::watch;
@@ -98,13 +98,18 @@ impl Session {
     /// Whether the call is to be handed to the library with its sink.
     fn pushes(&self, request: &Request<'_>) -> bool {
         self.connection.transport() == Transport::WebSocket
-            && self.table.get(&request.method).is_some_and(Method::subscribes)
+            && self
+                .table
+                .get(&request.method)
+                .is_some_and(Method::subscribes)
     }
 
     /// Tells the gate what is about to leave.
     fn announce(&self, response: &MethodResponse) {
         if self.connection.transport() == Transport::WebSocket && !response.is_notification() {
-            self.connection.gate().made(wire_bytes(response.as_ref().len()));
+            self.connection
+                .gate()
+                .made(wire_bytes(response.as_ref().len()));
         }
     }
 
@@ -162,9 +167,16 @@ impl Session {
         if let Some(error) = self.connection.refusal() {
             return Err(error);
         }
-        match request.params.as_ref().and_then(|params| first_byte(params)) {
+        match request
+            .params
+            .as_ref()
+            .and_then(|params| first_byte(params))
+        {
             None | Some(b'{' | b'[') => Ok(()),
-            Some(_) => Err(ErrorObject::invalid_params("params must be an object or an array", vec![])),
+            Some(_) => Err(ErrorObject::invalid_params(
+                "params must be an object or an array",
+                vec![],
+            )),
         }
     }
 
@@ -174,9 +186,10 @@ impl Session {
         let stopped = pin!(stopping.wait_for(|stopping| *stopping));
         match select(later, stopped).await {
             Either::Left((answer, _)) => answer,
-            Either::Right(_) => {
-                Err(ErrorObject::new(ErrorCode::ShuttingDown, "the daemon is ending"))
-            }
+            Either::Right(_) => Err(ErrorObject::new(
+                ErrorCode::ShuttingDown,
+                "the daemon is ending",
+            )),
         }
     }
 
@@ -253,7 +266,11 @@ async fn join<T>(futures: Vec<Pin<Box<dyn Future<Output = T> + Send + '_>>>) -> 
             }
             Poll::Pending => true,
         });
-        if running.is_empty() { Poll::Ready(()) } else { Poll::Pending }
+        if running.is_empty() {
+            Poll::Ready(())
+        } else {
+            Poll::Pending
+        }
     })
     .await;
     outcomes.into_iter().flatten().collect()
@@ -272,7 +289,8 @@ async fn fenced(id: &Id<'_>, call: impl Future<Output = MethodResponse>) -> Meth
 
 fn panic_message(panic: &(dyn Any + Send)) -> &str {
     let text = panic.downcast_ref::<&str>().copied();
-    text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("no message")
+    text.or_else(|| panic.downcast_ref::<String>().map(String::as_str))
+        .unwrap_or("no message")
 }
 
 fn answer_response(id: Id<'_>, answer: &Answer) -> MethodResponse {
@@ -290,7 +308,10 @@ fn no_answer() -> MethodResponse {
 }
 
 fn needs_web_socket(method: &str) -> ErrorObject {
-    ErrorObject::new(ErrorCode::NeedsWebSocket, format!("{method} pushes, so it needs a WebSocket"))
+    ErrorObject::new(
+        ErrorCode::NeedsWebSocket,
+        format!("{method} pushes, so it needs a WebSocket"),
+    )
 }
 
 fn subscription_in_batch(method: &str) -> ErrorObject {
@@ -302,7 +323,10 @@ fn subscription_in_batch(method: &str) -> ErrorObject {
 }
 
 fn params_bytes(request: &Request<'_>) -> usize {
-    request.params.as_ref().map_or(0, |params| params.get().len())
+    request
+        .params
+        .as_ref()
+        .map_or(0, |params| params.get().len())
 }
 
 fn first_byte(params: &RawValue) -> Option<u8> {

@@ -21,6 +21,7 @@
 //! The library, jsonrpsee, has two limits that cannot be mended from outside its transport: a call
 //! whose id is no string and no integer from 0 on is taken for a notification, and valid JSON that
 //! is no request is answered -32700 instead of -32600. Notifications do nothing.
+#![cfg_attr(test, allow(clippy::unwrap_used, reason = "a test fails by panicking"))]
 
 mod auth;
 mod body;

@@ -60,16 +60,15 @@ pub(super) fn callbacks(table: &MethodTable) -> Result<Methods, RegisterMethodEr
     let mut methods = Methods::new();
     for (name, subscriber) in table.subscriptions() {
         let subscriber = Arc::clone(subscriber);
-        let callback = MethodCallback::Subscription(Arc::new(
-            move |id, params, sink, state, extensions| {
+        let callback =
+            MethodCallback::Subscription(Arc::new(move |id, params, sink, state, extensions| {
                 let id = id.into_owned();
                 match open(name, &subscriber, &params, sink, &extensions) {
                     // The library's own count is held for as long as the subscription lives.
                     Ok(opening) => opening.run(id, state.subscription_permit).boxed(),
                     Err(error) => std::future::ready(error_response(id, error)).boxed(),
                 }
-            },
-        ));
+            }));
         methods.verify_and_insert(name, callback)?;
     }
     Ok(methods)
@@ -88,8 +87,13 @@ fn open(
     sink: MethodSink,
     extensions: &Extensions,
 ) -> Result<Opening, ErrorObject> {
-    let connection = extensions.get::<Arc<Connection>>().expect("the middleware put it there");
-    let push = PushSink { sink, connection: Arc::clone(connection) };
+    let connection = extensions
+        .get::<Arc<Connection>>()
+        .expect("the middleware put it there");
+    let push = PushSink {
+        sink,
+        connection: Arc::clone(connection),
+    };
     let call = Call {
         method: name,
         params: params.as_str(),

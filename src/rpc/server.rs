@@ -109,7 +109,11 @@ impl RpcServer {
     pub fn start(config: Config, table: MethodTable) -> Result<Self, StartError> {
         let methods = push::callbacks(&table)?;
         let listeners = bind(&config)?;
-        let local_address = listeners.tcp.as_ref().map(|tcp| tcp.local_addr()).transpose()?;
+        let local_address = listeners
+            .tcp
+            .as_ref()
+            .map(|tcp| tcp.local_addr())
+            .transpose()?;
         let (stopping, stopped) = watch::channel(false);
         let (stop, stop_library) = stop_channel();
         let places = Arc::new(Semaphore::new(config.limits.max_connections as usize));
@@ -127,7 +131,13 @@ impl RpcServer {
             stop_library,
             workers: Vec::new(),
         };
-        server.spawn_workers(worker_count(config.workers), &shared, listeners, &places, &stop)?;
+        server.spawn_workers(
+            worker_count(config.workers),
+            &shared,
+            listeners,
+            &places,
+            &stop,
+        )?;
         Ok(server)
     }
 
@@ -163,9 +173,17 @@ impl RpcServer {
         for _ in 0..count {
             let (sender, receiver) = mpsc::unbounded_channel();
             let load = Arc::new(AtomicUsize::new(0));
-            desks.push(Desk { accepted: sender, load: Arc::clone(&load) });
-            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-            runtimes.push((runtime, work(Arc::clone(shared), receiver, load, stop.clone())));
+            desks.push(Desk {
+                accepted: sender,
+                load: Arc::clone(&load),
+            });
+            let runtime = tokio::runtime::Builder::new_current_thread()
+                .enable_all()
+                .build()?;
+            runtimes.push((
+                runtime,
+                work(Arc::clone(shared), receiver, load, stop.clone()),
+            ));
         }
         if let Some((runtime, _)) = runtimes.first() {
             let _context = runtime.enter();
@@ -183,7 +201,8 @@ impl RpcServer {
         }
         for (number, (runtime, work)) in runtimes.into_iter().enumerate() {
             let thread = std::thread::Builder::new().name(format!("rpc-{number}"));
-            self.workers.push(thread.spawn(move || runtime.block_on(work))?);
+            self.workers
+                .push(thread.spawn(move || runtime.block_on(work))?);
         }
         Ok(())
     }
@@ -215,10 +234,16 @@ fn bind(config: &Config) -> Result<Listeners, StartError> {
         listener::bind_tcp(address).map_err(|source| StartError::Tcp { address, source })
     });
     let unix = config.socket.as_ref().map(|path| {
-        let refused = |source| StartError::Unix { path: path.clone(), source };
+        let refused = |source| StartError::Unix {
+            path: path.clone(),
+            source,
+        };
         listener::bind_unix(path).map_err(refused)
     });
-    Ok(Listeners { tcp: tcp.transpose()?, unix: unix.transpose()? })
+    Ok(Listeners {
+        tcp: tcp.transpose()?,
+        unix: unix.transpose()?,
+    })
 }
 
 /// Runs the accepting until the server stops; the listener is closed with it.
@@ -238,7 +263,10 @@ fn worker_count(configured: usize) -> usize {
 
 fn hand_on(desks: Vec<Desk>) -> impl Fn(Accepted) {
     move |accepted| {
-        let Some(desk) = desks.iter().min_by_key(|desk| desk.load.load(Ordering::Relaxed)) else {
+        let Some(desk) = desks
+            .iter()
+            .min_by_key(|desk| desk.load.load(Ordering::Relaxed))
+        else {
             return;
         };
         desk.load.fetch_add(1, Ordering::Relaxed);

@@ -185,7 +185,11 @@ impl<S: Send + Sync + 'static> Socket<S> {
             flushed.0.end();
             flushing.end(outcome.err().map(|error| error.kind()));
         });
-        Self { stream, outgoing, gate }
+        Self {
+            stream,
+            outgoing,
+            gate,
+        }
     }
 }
 
@@ -284,7 +288,10 @@ impl<S: Send + Sync + 'static> AsyncWrite for Socket<S> {
     ) -> Poll<io::Result<usize>> {
         let mut state = self.outgoing.lock();
         if state.ended || state.finished {
-            return Poll::Ready(Err(state.failed.unwrap_or(io::ErrorKind::BrokenPipe).into()));
+            return Poll::Ready(Err(state
+                .failed
+                .unwrap_or(io::ErrorKind::BrokenPipe)
+                .into()));
         }
         let room = HIGH_WATER_BYTES.saturating_sub(state.buffer.len());
         if room == 0 {

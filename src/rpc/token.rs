@@ -46,9 +46,16 @@ impl Token {
             Err(error) if error.kind() == io::ErrorKind::NotFound => create(data, &path),
             Err(error) => Err(error),
         };
-        let token = token.map_err(|source| TokenError::File { path: path.clone(), source })?;
+        let token = token.map_err(|source| TokenError::File {
+            path: path.clone(),
+            source,
+        })?;
         let usable = token.0.len() >= MIN_LENGTH && token.0.bytes().all(|b| b.is_ascii_graphic());
-        if usable { Ok(token) } else { Err(TokenError::Unusable { path }) }
+        if usable {
+            Ok(token)
+        } else {
+            Err(TokenError::Unusable { path })
+        }
     }
 
     /// Takes an existing file's token, and the file away from everybody else.
@@ -66,8 +73,10 @@ impl Token {
         if own.len() != shown.len() {
             return false;
         }
-        let difference =
-            own.iter().zip(shown).fold(0, |sum, (a, b)| std::hint::black_box(sum | (a ^ b)));
+        let difference = own
+            .iter()
+            .zip(shown)
+            .fold(0, |sum, (a, b)| std::hint::black_box(sum | (a ^ b)));
         difference == 0
     }
 }
@@ -91,8 +100,12 @@ fn create(data: &Path, path: &Path) -> io::Result<Token> {
     let text: String = random.iter().map(|byte| format!("{byte:02x}")).collect();
 
     let unfinished = data.join(format!("{FILE_NAME}.new"));
-    let mut file =
-        OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&unfinished)?;
+    let mut file = OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .mode(0o600)
+        .open(&unfinished)?;
     file.set_permissions(Permissions::from_mode(0o600))?;
     writeln!(file, "{text}")?;
     file.sync_all()?;
@@ -111,11 +124,17 @@ mod tests {
         let path = data.path().join(FILE_NAME);
         let made = Token::load_or_create(data.path()).unwrap();
         assert_eq!(made.0.len(), 2 * RANDOM_BYTES);
-        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+        assert_eq!(
+            fs::metadata(&path).unwrap().permissions().mode() & 0o777,
+            0o600
+        );
         fs::set_permissions(&path, Permissions::from_mode(0o644)).unwrap();
         let read = Token::load_or_create(data.path()).unwrap();
         assert!(made.matches(&read.0));
-        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+        assert_eq!(
+            fs::metadata(&path).unwrap().permissions().mode() & 0o777,
+            0o600
+        );
         assert_eq!(fs::read_dir(data.path()).unwrap().count(), 1);
     }
 
@@ -131,7 +150,12 @@ mod tests {
     fn only_the_token_matches() {
         let token = Token::from("0123456789abcdef");
         assert!(token.matches("0123456789abcdef"));
-        for wrong in ["", "0123456789abcdeF", "0123456789abcde", "0123456789abcdef0"] {
+        for wrong in [
+            "",
+            "0123456789abcdeF",
+            "0123456789abcde",
+            "0123456789abcdef0",
+        ] {
             assert!(!token.matches(wrong), "{wrong}");
         }
         assert_eq!(format!("{token:?}"), "Token(***)");

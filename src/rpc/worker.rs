@@ -15,12 +15,12 @@ use hyper::body::Incoming;
 use hyper::header::{CONNECTION, HeaderValue};
 use hyper::{Request, Response, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
+use jsonrpsee::Methods;
 use jsonrpsee::core::middleware::RpcServiceBuilder;
 use jsonrpsee::server::{
-    BatchRequestConfig, HttpBody, PingConfig, Server, ServerConfig, StopHandle, TowerServiceBuilder,
-    ws,
+    BatchRequestConfig, HttpBody, PingConfig, Server, ServerConfig, StopHandle,
+    TowerServiceBuilder, ws,
 };
-use jsonrpsee::Methods;
 use tokio::sync::{OwnedSemaphorePermit, mpsc, watch};
 use tokio::time::Instant;
 use tower::Service;
@@ -92,7 +92,10 @@ fn library(limits: &Limits, max_request_bytes: u32) -> Library {
         .set_batch_request_config(BatchRequestConfig::Limit(limits.max_batch_length))
         .set_message_buffer_capacity(limits.max_queued_messages)
         .enable_ws_ping(
-            PingConfig::new().ping_interval(ping).inactive_limit(ping * 2).max_failures(1),
+            PingConfig::new()
+                .ping_interval(ping)
+                .inactive_limit(ping * 2)
+                .max_failures(1),
         )
         .build();
     Server::builder().set_config(config).to_service_builder()
@@ -152,11 +155,27 @@ pub(super) async fn work(
             next = accepted.recv() => next,
             _ = stopping.wait_for(|stopping| *stopping) => break,
         };
-        let Some(Accepted { stream, local, access, permit }) = next else { break };
-        let slot = Slot { _permit: permit, _open: open.clone(), load: Arc::clone(&load) };
+        let Some(Accepted {
+            stream,
+            local,
+            access,
+            permit,
+        }) = next
+        else {
+            break;
+        };
+        let slot = Slot {
+            _permit: permit,
+            _open: open.clone(),
+            load: Arc::clone(&load),
+        };
         match stream.register() {
             Ok(stream) => {
-                let caller = Caller { local, access, stop: stop.clone() };
+                let caller = Caller {
+                    local,
+                    access,
+                    stop: stop.clone(),
+                };
                 tokio::spawn(serve(Arc::clone(&shared), stream, slot, caller));
             }
             Err(error) => tracing::warn!(%error, "a connection could not be taken over"),
@@ -245,22 +264,30 @@ async fn answer(
         max_answer_bytes: shared.limits.max_answer_bytes,
         stopping: shared.stopping.clone(),
     });
-    let library = if stranger { &shared.library_of_strangers } else { &shared.library };
+    let library = if stranger {
+        &shared.library_of_strangers
+    } else {
+        &shared.library
+    };
     let mut service = library
         .clone()
-        .set_rpc_middleware(
-            RpcServiceBuilder::new()
-                .layer_fn(move |inner| Middleware { inner, session: Arc::clone(&session) }),
-        )
+        .set_rpc_middleware(RpcServiceBuilder::new().layer_fn(move |inner| Middleware {
+            inner,
+            session: Arc::clone(&session),
+        }))
         .build(shared.methods.clone(), caller.stop.clone());
     let deadline = Instant::now() + shared.limits.body_timeout();
-    let mut response = service.call(request.map(|body| TimedBody::new(body, deadline))).await?;
+    let mut response = service
+        .call(request.map(|body| TimedBody::new(body, deadline)))
+        .await?;
     if response.extensions().get::<NoAnswer>().is_some() {
         response = Response::new(HttpBody::empty());
         *response.status_mut() = StatusCode::NO_CONTENT;
     }
     if stranger && transport == Transport::Http {
-        response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+        response
+            .headers_mut()
+            .insert(CONNECTION, HeaderValue::from_static("close"));
     }
     Ok(response)
 }

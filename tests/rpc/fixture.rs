@@ -18,39 +18,39 @@ use tokio::sync::{Notify, Semaphore};
 
 use crate::support::Ws;
 
-pub const TOKEN: &str = "a token that is long enough";
+pub(crate) const TOKEN: &str = "a token that is long enough";
 
 /// What the test methods leave to be looked at.
 #[derive(Default)]
-pub struct Seen {
+pub(crate) struct Seen {
     /// The numbers that `order` was called with, by connection.
-    pub order: Mutex<HashMap<u64, Vec<u64>>>,
+    pub(crate) order: Mutex<HashMap<u64, Vec<u64>>>,
     /// Calls of `hold` and `wait` that were started.
-    pub started: AtomicUsize,
-    pub running: AtomicUsize,
-    pub most_running: AtomicUsize,
+    pub(crate) started: AtomicUsize,
+    pub(crate) running: AtomicUsize,
+    pub(crate) most_running: AtomicUsize,
     /// Calls of `big` that were answered, messages that `push.flood` sent.
-    pub made: AtomicUsize,
+    pub(crate) made: AtomicUsize,
     /// Woken when a pump or a wait is dropped or over.
-    pub over: Notify,
+    pub(crate) over: Notify,
 }
 
-pub struct Fixture {
-    pub server: Option<RpcServer>,
-    pub address: SocketAddr,
-    pub socket: PathBuf,
-    pub seen: Arc<Seen>,
+pub(crate) struct Fixture {
+    pub(crate) server: Option<RpcServer>,
+    pub(crate) address: SocketAddr,
+    pub(crate) socket: PathBuf,
+    pub(crate) seen: Arc<Seen>,
     /// One permit lets one `hold` or `wait` go on.
-    pub release: Arc<Semaphore>,
-    pub directory: TempDir,
+    pub(crate) release: Arc<Semaphore>,
+    _directory: TempDir,
 }
 
 impl Fixture {
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self::with(Limits::default())
     }
 
-    pub fn with(limits: Limits) -> Self {
+    pub(crate) fn with(limits: Limits) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let socket = directory.path().join("opstead.sock");
         let seen = Arc::new(Seen::default());
@@ -66,22 +66,29 @@ impl Fixture {
         };
         let server = RpcServer::start(config, table(&seen, &release)).unwrap();
         let address = server.local_address().unwrap();
-        Self { server: Some(server), address, socket, seen, release, directory }
+        Self {
+            server: Some(server),
+            address,
+            socket,
+            seen,
+            release,
+            _directory: directory,
+        }
     }
 
-    pub async fn connect(&self) -> Ws {
+    pub(crate) async fn connect(&self) -> Ws {
         Ws::connect(self.address, TOKEN).await
     }
 
     /// Stops the server on a thread of its own, so that the test's clients go on meanwhile.
-    pub fn stop(&mut self) -> std::thread::JoinHandle<()> {
+    pub(crate) fn stop(&mut self) -> std::thread::JoinHandle<()> {
         let server = self.server.take().unwrap();
         std::thread::spawn(move || server.stop())
     }
 }
 
 /// Headers of a client with the token.
-pub fn bearer() -> (&'static str, &'static str) {
+pub(crate) fn bearer() -> (&'static str, &'static str) {
     ("authorization", "Bearer a token that is long enough")
 }
 
@@ -91,9 +98,13 @@ fn table(seen: &Arc<Seen>, release: &Arc<Semaphore>) -> MethodTable {
         let text = call.params.unwrap_or("null").to_owned();
         Ok(Answer::raw(RawValue::from_string(text).unwrap()).into())
     });
-    table.method("who", |call| Ok(Answer::small(&*call.connection.identity())?.into()));
+    table.method("who", |call| {
+        Ok(Answer::small(&*call.connection.identity())?.into())
+    });
     table.method("panic.now", |_| panic!("as asked"));
-    table.method("panic.later", |_| Reply::soon(async { panic!("as asked, later") }));
+    table.method("panic.later", |_| {
+        Reply::soon(async { panic!("as asked, later") })
+    });
     table.fallback(|call| match call.method.strip_prefix("storage.") {
         Some(method) => Ok(Answer::small(&method)?.into()),
         None => Err(method_not_found(call.method)),
@@ -122,7 +133,12 @@ fn add_order(table: &mut MethodTable, seen: &Arc<Seen>) {
     let seen = Arc::clone(seen);
     table.method("order", move |call| {
         let number = number(call);
-        seen.order.lock().unwrap().entry(call.connection.id()).or_default().push(number);
+        seen.order
+            .lock()
+            .unwrap()
+            .entry(call.connection.id())
+            .or_default()
+            .push(number);
         let (reply, answered) = tokio::sync::oneshot::channel();
         engine.send(reply).unwrap();
         Reply::soon(async move {
@@ -158,7 +174,11 @@ fn add_holding(table: &mut MethodTable, seen: &Arc<Seen>, release: &Arc<Semaphor
                 release.acquire().await.unwrap().forget();
                 Answer::small(&"released")
             };
-            if name == "hold" { Reply::soon(held) } else { Reply::wait(held) }
+            if name == "hold" {
+                Reply::soon(held)
+            } else {
+                Reply::wait(held)
+            }
         });
     }
 }
@@ -208,7 +228,9 @@ fn add_pushing(table: &mut MethodTable, seen: &Arc<Seen>) {
             }
         })
     });
-    table.subscription("push.panic", |call, _| opened(call, |_| async { panic!("as asked") }));
+    table.subscription("push.panic", |call, _| {
+        opened(call, |_| async { panic!("as asked") })
+    });
     table.method("push.unsubscribe", |call| {
         let params: Vec<String> = serde_json::from_str(call.params.unwrap()).unwrap();
         Ok(Answer::small(&call.connection.unsubscribe(&params[0]))?.into())
@@ -225,12 +247,17 @@ where
     let subscription = call.connection.new_subscription();
     Ok(Box::pin(async move {
         let answer = Answer::small(&json!({"subscription": subscription}))?;
-        Ok(Opened { answer, pump: Box::pin(pump(subscription.clone())), subscription })
+        Ok(Opened {
+            answer,
+            pump: Box::pin(pump(subscription.clone())),
+            subscription,
+        })
     }))
 }
 
 /// The literal shape of protocol §5.
-pub fn alert(subscription: &str, cursor: u64) -> Box<RawValue> {
-    let params: Value = json!({"alertName": "vm.VM.a", "cursor": cursor, "subscription": subscription});
+pub(crate) fn alert(subscription: &str, cursor: u64) -> Box<RawValue> {
+    let params: Value =
+        json!({"alertName": "vm.VM.a", "cursor": cursor, "subscription": subscription});
     to_raw_value(&json!({"jsonrpc": "2.0", "method": "alert", "params": params})).unwrap()
 }

@@ -14,15 +14,25 @@ use crate::support::{Ws, post, request};
 #[tokio::test]
 async fn a_flood_without_reading_is_bounded_and_ended() {
     const BYTES: usize = 64 << 10;
-    let fixture = Fixture::with(Limits { write_timeout_ms: 200, ..Limits::default() });
-    let Ws { mut sender, receiver, .. } = fixture.connect().await;
+    let fixture = Fixture::with(Limits {
+        write_timeout_ms: 200,
+        ..Limits::default()
+    });
+    let Ws {
+        mut sender,
+        receiver,
+        ..
+    } = fixture.connect().await;
     let text = request(1, "big", json!([BYTES])).to_string();
     while sender.send_text(&text).await.is_ok() {}
     let made = fixture.seen.made.load(Ordering::SeqCst) * BYTES;
     // The kernel's own buffers on both sides are most of it.
     assert!(made < 32 << 20, "{made}");
     drop(receiver);
-    assert_eq!(fixture.connect().await.call("echo", json!([1])).await["result"], json!([1]));
+    assert_eq!(
+        fixture.connect().await.call("echo", json!([1])).await["result"],
+        json!([1])
+    );
 }
 
 /// Who reads again in time gets every answer.
@@ -30,7 +40,11 @@ async fn a_flood_without_reading_is_bounded_and_ended() {
 async fn a_slow_reader_loses_nothing() {
     const COUNT: usize = 400;
     let fixture = Fixture::new();
-    let Ws { mut sender, mut receiver, .. } = fixture.connect().await;
+    let Ws {
+        mut sender,
+        mut receiver,
+        ..
+    } = fixture.connect().await;
     let sending = tokio::spawn(async move {
         for id in 0..COUNT as u64 {
             let text = request(id, "big", json!([64 << 10])).to_string();
@@ -70,7 +84,10 @@ async fn half_sent_requests_do_not_lock_others_out() {
         half.push(stream);
     }
     let body = request(1, "echo", json!([1])).to_string();
-    assert_eq!(post(fixture.address, &[bearer()], &body).await.json()["result"], json!([1]));
+    assert_eq!(
+        post(fixture.address, &[bearer()], &body).await.json()["result"],
+        json!([1])
+    );
     for mut stream in half {
         // Closed, or reset because of what was never read.
         let _ = stream.read_to_end(&mut Vec::new()).await;
@@ -80,12 +97,18 @@ async fn half_sent_requests_do_not_lock_others_out() {
 /// The places of clients that left are free again.
 #[tokio::test]
 async fn places_are_given_back() {
-    let fixture = Fixture::with(Limits { max_connections: 2, ..Limits::default() });
+    let fixture = Fixture::with(Limits {
+        max_connections: 2,
+        ..Limits::default()
+    });
     for _ in 0..10 {
         let mut ws = fixture.connect().await;
         assert_eq!(ws.call("echo", json!([1])).await["result"], json!([1]));
         let body = request(1, "echo", json!([2])).to_string();
-        assert_eq!(post(fixture.address, &[bearer()], &body).await.json()["result"], json!([2]));
+        assert_eq!(
+            post(fixture.address, &[bearer()], &body).await.json()["result"],
+            json!([2])
+        );
     }
 }
 

@@ -9,7 +9,11 @@ use crate::support::{Ws, request};
 
 /// Sends calls without waiting for answers; returns the numbers answered, in the order of answers.
 async fn pipeline(ws: Ws, count: u64) -> Vec<u64> {
-    let Ws { mut sender, mut receiver, .. } = ws;
+    let Ws {
+        mut sender,
+        mut receiver,
+        ..
+    } = ws;
     let sending = tokio::spawn(async move {
         for number in 0..count {
             // Now and then a batch: its calls stand in the same order.
@@ -32,7 +36,11 @@ async fn pipeline(ws: Ws, count: u64) -> Vec<u64> {
     while answered.len() < usize::try_from(count).unwrap() {
         match receiver.receive().await.unwrap() {
             Value::Array(answers) => {
-                answered.extend(answers.iter().map(|answer| answer["result"].as_u64().unwrap()));
+                answered.extend(
+                    answers
+                        .iter()
+                        .map(|answer| answer["result"].as_u64().unwrap()),
+                );
             }
             answer => answered.push(answer["result"].as_u64().unwrap()),
         }
@@ -54,7 +62,10 @@ async fn handlers_see_the_calls_of_a_connection_in_its_order() {
     for client in clients {
         let mut answered = client.await.unwrap();
         answered.sort_unstable();
-        assert!(answered.into_iter().eq(0..COUNT), "every call is answered once");
+        assert!(
+            answered.into_iter().eq(0..COUNT),
+            "every call is answered once"
+        );
     }
     let order = fixture.seen.order.lock().unwrap();
     assert_eq!(order.len(), 4);
