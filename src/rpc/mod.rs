@@ -41,12 +41,15 @@ mod middleware;
 mod push;
 mod server;
 mod socket;
+mod table;
 mod token;
 mod worker;
 
+pub use api::Api;
 pub use connection::Connection;
 pub use limits::Limits;
 pub use method::{Answer, Answerer, Call, Later, MethodTable, Reply, method_not_found};
 pub use push::{ConnectionClosed, Opened, PushSink};
 pub use server::{Config, RpcServer, StartError};
+pub use table::method_table;
 pub use token::{Token, TokenError};
