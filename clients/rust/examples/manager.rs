@@ -74,7 +74,7 @@ async fn follow(client: &Client, request: &RegisterParams) -> Result<Operation, 
 async fn register(client: &Client, request: &RegisterParams) -> Result<Registration, Error> {
     loop {
         match client.register(request).await {
-            Err(Error::Disconnected) => client.wait_for_reconnect(AWAY).await?,
+            Err(error) => again(client, error).await?,
             answer => return answer,
         }
     }
@@ -83,9 +83,22 @@ async fn register(client: &Client, request: &RegisterParams) -> Result<Registrat
 async fn read(client: &Client, id: &str) -> Result<Operation, Error> {
     loop {
         match client.operation(id).await {
-            Err(Error::Disconnected) => client.wait_for_reconnect(AWAY).await?,
+            Err(error) => again(client, error).await?,
             answer => return answer,
         }
+    }
+}
+
+/// Waits until asking again makes sense, if it ever does.
+async fn again(client: &Client, error: Error) -> Result<(), Error> {
+    match error {
+        Error::Disconnected => client.wait_for_reconnect(AWAY).await,
+        // Too busy, or about to end.
+        error if error.is_passing() => {
+            tokio::time::sleep(Duration::from_millis(200)).await;
+            Ok(())
+        }
+        error => Err(error),
     }
 }
 

@@ -7,6 +7,7 @@ use opstead_client::schema::{ErrorCode, empty_object};
 use opstead_client::{Client, ClientConfig, Error, Target, Token};
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio_util::compat::TokioAsyncReadCompatExt;
 
 use crate::fake::{Daemon, GUARD, config, operation};
 
@@ -187,6 +188,42 @@ async fn nobody_there_is_told_with_the_target() {
         matches!(&error, Error::Connect { target, .. } if target.contains("opstead.sock")),
         "{error}"
     );
+}
+
+#[tokio::test]
+async fn a_unix_socket_is_as_good() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("opstead.sock");
+    let listener = tokio::net::UnixListener::bind(&path).unwrap();
+    let serve = async {
+        let (stream, _) = listener.accept().await.unwrap();
+        let mut handshake = soketto::handshake::Server::new(stream.compat());
+        let key = handshake.receive_request().await.unwrap().key();
+        let accept = soketto::handshake::server::Response::Accept {
+            key,
+            protocol: None,
+        };
+        handshake.send_response(&accept).await.unwrap();
+        let (mut sender, mut receiver) = handshake.into_builder().finish();
+        receiver.receive_data(&mut Vec::new()).await.unwrap();
+        sender
+            .send_text(r#"{"jsonrpc":"2.0","id":0,"result":[]}"#)
+            .await
+            .unwrap();
+        sender.flush().await.unwrap();
+        (sender, receiver)
+    };
+    let target = path.to_str().unwrap().parse().unwrap();
+    let (tasks, _connection) = tokio::join!(
+        async {
+            Client::connect(target, config())
+                .await?
+                .get_running_tasks("*")
+                .await
+        },
+        serve
+    );
+    assert!(tasks.unwrap().is_empty());
 }
 
 #[tokio::test]

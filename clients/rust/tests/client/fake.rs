@@ -11,29 +11,29 @@ use soketto::{Receiver, Sender};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_util::compat::{Compat, TokioAsyncReadCompatExt};
 
-pub const LOG: &str = "log-1";
+pub(crate) const LOG: &str = "log-1";
 
 /// No wait of a test ends by this; it only turns a hang into a failure.
-pub const GUARD: Duration = Duration::from_secs(20);
+pub(crate) const GUARD: Duration = Duration::from_secs(20);
 
-pub struct Daemon {
+pub(crate) struct Daemon {
     listener: TcpListener,
-    pub address: SocketAddr,
+    pub(crate) address: SocketAddr,
 }
 
 /// One accepted connection. Dropping it is a connection lost.
-pub struct Connection {
+pub(crate) struct Connection {
     sender: Sender<Compat<TcpStream>>,
     receiver: Receiver<Compat<TcpStream>>,
 }
 
-pub struct Request {
-    pub id: Value,
-    pub method: String,
-    pub params: Value,
+pub(crate) struct Request {
+    pub(crate) id: Value,
+    pub(crate) method: String,
+    pub(crate) params: Value,
 }
 
-pub fn config() -> ClientConfig {
+pub(crate) fn config() -> ClientConfig {
     ClientConfig {
         token: Token::None,
         backoff: Duration::from_millis(1),
@@ -44,13 +44,13 @@ pub fn config() -> ClientConfig {
 }
 
 impl Daemon {
-    pub async fn start() -> Self {
+    pub(crate) async fn start() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let address = listener.local_addr().expect("it is bound");
         Self { listener, address }
     }
 
-    pub fn target(&self) -> Target {
+    pub(crate) fn target(&self) -> Target {
         Target::Tcp {
             host: self.address.ip().to_string(),
             port: self.address.port(),
@@ -58,14 +58,15 @@ impl Daemon {
     }
 
     /// A client and its first connection.
-    pub async fn client(&self, config: ClientConfig) -> (Client, Connection) {
+    pub(crate) async fn client(&self, config: ClientConfig) -> (Client, Connection) {
         let (client, connection) =
             tokio::join!(Client::connect(self.target(), config), self.accept());
         (client.expect("connected"), connection)
     }
 
-    pub async fn accept(&self) -> Connection {
+    pub(crate) async fn accept(&self) -> Connection {
         let (stream, _) = self.listener.accept().await.expect("a connection");
+        stream.set_nodelay(true).expect("an option of TCP");
         let mut handshake = Handshake::new(stream.compat());
         let key = handshake
             .receive_request()
@@ -82,7 +83,7 @@ impl Daemon {
     }
 
     /// Refuses one connection.
-    pub async fn reject(&self, status_code: u16) {
+    pub(crate) async fn reject(&self, status_code: u16) {
         let (stream, _) = self.listener.accept().await.expect("a connection");
         let mut handshake = Handshake::new(stream.compat());
         handshake.receive_request().await.expect("a handshake");
@@ -92,14 +93,14 @@ impl Daemon {
             .expect("rejected");
     }
 
-    pub async fn accept_raw(&self) -> TcpStream {
+    pub(crate) async fn accept_raw(&self) -> TcpStream {
         self.listener.accept().await.expect("a connection").0
     }
 }
 
 impl Connection {
     /// The next request; nothing once the client has gone.
-    pub async fn try_request(&mut self) -> Option<Request> {
+    pub(crate) async fn try_request(&mut self) -> Option<Request> {
         let mut text = Vec::new();
         self.receiver.receive_data(&mut text).await.ok()?;
         let mut value: Value = serde_json::from_slice(&text).expect("a request is JSON");
@@ -111,7 +112,7 @@ impl Connection {
         })
     }
 
-    pub async fn request(&mut self, method: &str) -> Request {
+    pub(crate) async fn request(&mut self, method: &str) -> Request {
         let request = tokio::time::timeout(GUARD, self.try_request())
             .await
             .expect("a request in time")
@@ -120,7 +121,7 @@ impl Connection {
         request
     }
 
-    pub async fn send(&mut self, value: Value) {
+    pub(crate) async fn send(&mut self, value: Value) {
         self.sender
             .send_text(value.to_string())
             .await
@@ -128,19 +129,19 @@ impl Connection {
         self.sender.flush().await.expect("flushed");
     }
 
-    pub async fn answer(&mut self, request: &Request, result: Value) {
+    pub(crate) async fn answer(&mut self, request: &Request, result: Value) {
         self.send(json!({"jsonrpc": "2.0", "id": request.id, "result": result}))
             .await;
     }
 
-    pub async fn refuse(&mut self, request: &Request, code: i32, data: Value) {
+    pub(crate) async fn refuse(&mut self, request: &Request, code: i32, data: Value) {
         let error = json!({"code": code, "message": "refused", "data": data});
         self.send(json!({"jsonrpc": "2.0", "id": request.id, "error": error}))
             .await;
     }
 
     /// Expects a subscription and grants it; what it asked for is given back.
-    pub async fn grant(&mut self, subscription: &str, head: u64) -> Value {
+    pub(crate) async fn grant(&mut self, subscription: &str, head: u64) -> Value {
         let request = self.request("alerts.subscribe").await;
         let granted = json!({
             "subscription": subscription, "cursor": head, "logId": LOG, "oldestCursor": 0,
@@ -149,13 +150,13 @@ impl Connection {
         request.params
     }
 
-    pub async fn alert(&mut self, subscription: &str, cursor: u64) {
+    pub(crate) async fn alert(&mut self, subscription: &str, cursor: u64) {
         let params = alert(cursor, subscription);
         self.send(json!({"jsonrpc": "2.0", "method": "alert", "params": params}))
             .await;
     }
 
-    pub async fn bookmark(&mut self, subscription: &str, cursor: u64, kind: &str) {
+    pub(crate) async fn bookmark(&mut self, subscription: &str, cursor: u64, kind: &str) {
         let params = json!({
             "subscription": subscription, "cursor": cursor, "time": "2026-02-03T04:05:06.789Z", "kind": kind,
         });
@@ -164,14 +165,14 @@ impl Connection {
     }
 }
 
-pub fn info(number: u32) -> Value {
+pub(crate) fn info(number: u32) -> Value {
     json!({
         "operationDescription": "Copying", "stageDescription": "", "stage": {"number": number, "total": 1},
         "percentage": 7, "lastError": {"code": 0, "message": ""}, "extraData": {},
     })
 }
 
-pub fn alert(cursor: u64, subscription: &str) -> Value {
+pub(crate) fn alert(cursor: u64, subscription: &str) -> Value {
     json!({
         "alertName": "storage.Image.a", "operationInfo": info(0), "cursor": cursor,
         "time": "2026-02-03T04:05:06.789Z", "event": "progress", "operationId": "o",
@@ -179,7 +180,7 @@ pub fn alert(cursor: u64, subscription: &str) -> Value {
     })
 }
 
-pub fn operation(id: &str, done: bool) -> Value {
+pub(crate) fn operation(id: &str, done: bool) -> Value {
     json!({
         "id": id, "methodName": "storage.copyImage", "version": 1, "kwargs": {}, "subsystem": "storage",
         "alertName": "storage.Image.a", "state": if done { "completed" } else { "running" }, "done": done,
