@@ -160,7 +160,11 @@ impl Claims {
         match operation {
             // While reads before it are still being released, a new read takes its turn behind them.
             ClaimOperation::Read => {
-                self.barrier_before(resource, at).is_some() || self.wakes.contains_key(resource)
+                self.barrier_before(resource, at).is_some()
+                    || self
+                        .wakes
+                        .get(resource)
+                        .is_some_and(|released| *released < at)
             }
             _ => self.first(resource).is_some_and(|(_, first)| first < at),
         }

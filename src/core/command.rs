@@ -115,10 +115,8 @@ pub struct Lease {
 pub enum Verdict {
     /// With this result.
     Completed(Json),
-    /// With this error.
+    /// With this error. [`Failure::CANCELED`] is how an executor answers a request to cancel.
     Failed(Failure),
-    /// It was stopped on request.
-    Canceled,
 }
 
 /// The answer to a command that was not refused.

@@ -18,12 +18,20 @@ pub mod command;
 pub mod refusal;
 
 mod claims;
+mod template;
 
 mod state;
+
+mod decide;
+
+mod apply;
+
+mod reasons;
 
 pub mod checkpoint;
 
 pub use command::{Command, Lease, Order, Register, Registration, Reply, Verdict};
+pub use decide::Executed;
 pub use declaration::{ClaimTemplate, Declaration, MethodKind};
 pub use event::{Change, Cursor, Event, EventBody, OperationEvent, Purged};
 pub use json::Json;
