@@ -1,3 +1,7 @@
 //! Opstead, a durable operations daemon: the library behind the program.
 
+pub mod engine;
+pub mod filter;
+pub mod journal;
 pub mod rpc;
+pub mod subsystems;

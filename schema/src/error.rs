@@ -193,14 +193,21 @@ impl ErrorObject {
     /// Parameters that are not the method's, with everything that is wrong in them.
     #[must_use]
     pub fn invalid_params(message: impl Into<String>, faults: Vec<Fault>) -> Self {
-        let details =
-            ErrorDetails { reason: "invalidParams".to_owned(), faults, ..ErrorDetails::default() };
+        let details = ErrorDetails {
+            reason: "invalidParams".to_owned(),
+            faults,
+            ..ErrorDetails::default()
+        };
         Self::detailed(INVALID_PARAMS, message, &details)
     }
 
     fn detailed(code: i32, message: impl Into<String>, details: &ErrorDetails) -> Self {
         let data = to_json(details).expect("details have string keys only");
-        Self { code, message: message.into(), data: Some(data) }
+        Self {
+            code,
+            message: message.into(),
+            data: Some(data),
+        }
     }
 
     /// Which of the daemon's own errors this is, if any.
@@ -219,7 +226,13 @@ impl ErrorObject {
 impl fmt::Display for ErrorObject {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.known() {
-            Some(known) => write!(formatter, "{} ({}, {})", self.message, known.reason(), self.code),
+            Some(known) => write!(
+                formatter,
+                "{} ({}, {})",
+                self.message,
+                known.reason(),
+                self.code
+            ),
             None => write!(formatter, "{} ({})", self.message, self.code),
         }
     }
@@ -236,7 +249,11 @@ mod tests {
     fn the_table_is_unambiguous() {
         for (index, code) in ErrorCode::ALL.iter().enumerate() {
             assert_eq!(ErrorCode::from_code(code.code()), Some(*code));
-            assert!(ErrorCode::ALL[..index].iter().all(|other| other.reason() != code.reason()));
+            assert!(
+                ErrorCode::ALL[..index]
+                    .iter()
+                    .all(|other| other.reason() != code.reason())
+            );
             assert!((1001..3000).contains(&code.code()));
         }
         assert_eq!(ErrorCode::from_code(1), None);

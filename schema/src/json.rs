@@ -39,7 +39,9 @@ fn constant(text: &str) -> Json {
 
 /// Reads a member that is there, also as `null`, as `Some`. With `#[serde(default)]` a member that
 /// is not there is `None`.
-pub(crate) fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Json>, D::Error> {
+pub(crate) fn present<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<Json>, D::Error> {
     Json::deserialize(deserializer).map(Some)
 }
 
@@ -51,6 +53,8 @@ pub(crate) fn object<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Json,
     } else if is_object(&value) {
         Ok(value)
     } else {
-        Err(serde::de::Error::custom("invalid type: expected a JSON object"))
+        Err(serde::de::Error::custom(
+            "invalid type: expected a JSON object",
+        ))
     }
 }

@@ -34,17 +34,17 @@ mod words;
 mod json;
 mod time;
 
-mod task;
-mod operation_info;
-mod claim;
-mod reason;
-mod operation;
-mod registration;
-mod object;
 mod alert;
+mod claim;
 mod declaration;
-mod system;
 mod error;
+mod object;
+mod operation;
+mod operation_info;
+mod reason;
+mod registration;
+mod system;
+mod task;
 
 pub mod params;
 pub mod results;

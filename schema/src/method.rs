@@ -52,7 +52,11 @@ pub const METHODS: &[Method] = &[
     Method {
         params: &[optional("filter", "On ids; all if left out."), FILTER_TYPE],
         errors: &[ErrorCode::InvalidFilter, ErrorCode::AnswerTooLarge],
-        ..read("getRunningTasks", "Every operation that is not done.", "TaskInfo[]")
+        ..read(
+            "getRunningTasks",
+            "Every operation that is not done.",
+            "TaskInfo[]",
+        )
     },
     Method {
         params: &[required("alertName", "The object's alert name.")],
@@ -62,14 +66,24 @@ pub const METHODS: &[Method] = &[
     Method {
         params: &[FILTER, FILTER_TYPE, PAGE_SIZE, PAGE_TOKEN],
         errors: &[ErrorCode::InvalidFilter, ErrorCode::InvalidPageToken],
-        ..read("objects.list", "The objects there are, by alert name.", "ObjectsPage")
+        ..read(
+            "objects.list",
+            "The objects there are, by alert name.",
+            "ObjectsPage",
+        )
     },
     Method {
         params: &[
             required("methodName", "What to run: <subsystem>.<method>."),
             optional("kwargs", "Its arguments, an object."),
-            optional("id", "An id of one's own, so that the request can be repeated."),
-            optional("version", "Of the method; the highest declared if left out."),
+            optional(
+                "id",
+                "An id of one's own, so that the request can be repeated.",
+            ),
+            optional(
+                "version",
+                "Of the method; the highest declared if left out.",
+            ),
             optional("claims", "Claims beside the declared ones."),
             later("weight", "Replaces the declared weight."),
             later("startAt", "Start not before."),
@@ -87,12 +101,20 @@ pub const METHODS: &[Method] = &[
             ErrorCode::StorageFailed,
         ],
         mutates: true,
-        ..read("operations.register", "Register an operation durably.", "Registration")
+        ..read(
+            "operations.register",
+            "Register an operation durably.",
+            "Registration",
+        )
     },
     Method {
         params: &[ID],
         errors: &[ErrorCode::OperationNotFound],
-        ..read("operations.get", "The whole record of an operation.", "Operation")
+        ..read(
+            "operations.get",
+            "The whole record of an operation.",
+            "Operation",
+        )
     },
     Method {
         params: &[
@@ -101,19 +123,29 @@ pub const METHODS: &[Method] = &[
             optional("states", "In one of these states; all if left out."),
             optional("subsystem", "Of this subsystem."),
             optional("methodName", "Running this method."),
-            optional("resource", "Claiming this resource; in the order of execution."),
+            optional(
+                "resource",
+                "Claiming this resource; in the order of execution.",
+            ),
             optional("parent", "Registered by this operation."),
             optional("tags", "Bearing all of these."),
             PAGE_SIZE,
             PAGE_TOKEN,
         ],
         errors: &[ErrorCode::InvalidFilter, ErrorCode::InvalidPageToken],
-        ..read("operations.list", "The operations that are kept.", "OperationsPage")
+        ..read(
+            "operations.list",
+            "The operations that are kept.",
+            "OperationsPage",
+        )
     },
     Method {
         params: &[
             optional("ids", "For these; or by filter."),
-            optional("filter", "For those not done at the call whose alert name matches."),
+            optional(
+                "filter",
+                "For those not done at the call whose alert name matches.",
+            ),
             FILTER_TYPE,
             optional("mode", "any or all of them; all if left out."),
             optional("until", "done, or change; done if left out."),
@@ -127,7 +159,11 @@ pub const METHODS: &[Method] = &[
             ErrorCode::Overloaded,
         ],
         waits: true,
-        ..read("operations.wait", "Wait for operations; a time-out is no error.", "WaitResult")
+        ..read(
+            "operations.wait",
+            "Wait for operations; a time-out is no error.",
+            "WaitResult",
+        )
     },
     Method {
         params: &[ID],
@@ -148,16 +184,29 @@ pub const METHODS: &[Method] = &[
         ],
         errors: &[ErrorCode::StorageFailed],
         mutates: true,
-        ..read("operations.dismiss", "Forget operations that are done.", "Dismissed")
+        ..read(
+            "operations.dismiss",
+            "Forget operations that are done.",
+            "Dismissed",
+        )
     },
     Method {
         params: &[
             FILTER,
             FILTER_TYPE,
-            optional("after", "The cursor after which to start; the head if left out."),
+            optional(
+                "after",
+                "The cursor after which to start; the head if left out.",
+            ),
             LOG_ID,
-            optional("snapshot", "First how every matching object stands; not with after."),
-            optional("bookmarkMs", "Send a bookmark after that long without an alert; 0: never."),
+            optional(
+                "snapshot",
+                "First how every matching object stands; not with after.",
+            ),
+            optional(
+                "bookmarkMs",
+                "Send a bookmark after that long without an alert; 0: never.",
+            ),
         ],
         errors: &[
             ErrorCode::InvalidFilter,
@@ -167,7 +216,11 @@ pub const METHODS: &[Method] = &[
             ErrorCode::Overloaded,
         ],
         needs_web_socket: true,
-        ..read("alerts.subscribe", "Be sent the alerts that match a filter.", "Subscribed")
+        ..read(
+            "alerts.subscribe",
+            "Be sent the alerts that match a filter.",
+            "Subscribed",
+        )
     },
     Method {
         params: &[required("subscription", "Which subscription.")],
@@ -179,10 +232,16 @@ pub const METHODS: &[Method] = &[
         params: &[
             FILTER,
             FILTER_TYPE,
-            required("after", "The cursor after which to read; 0 is the log's beginning."),
+            required(
+                "after",
+                "The cursor after which to read; 0 is the log's beginning.",
+            ),
             LOG_ID,
             optional("limit", "How many at most; 1,000 if left out, and at most."),
-            optional("timeoutMs", "How long to wait for the first one; 0 if left out."),
+            optional(
+                "timeoutMs",
+                "How long to wait for the first one; 0 if left out.",
+            ),
         ],
         errors: &[
             ErrorCode::InvalidFilter,
@@ -191,28 +250,49 @@ pub const METHODS: &[Method] = &[
             ErrorCode::Overloaded,
         ],
         waits: true,
-        ..read("alerts.read", "The alerts after a cursor, without a subscription.", "AlertsRead")
+        ..read(
+            "alerts.read",
+            "The alerts after a cursor, without a subscription.",
+            "AlertsRead",
+        )
     },
     Method {
         params: &[
             required("filter", "The filter in question."),
             FILTER_TYPE,
-            optional("names", "The names to try; the present alert names if left out."),
+            optional(
+                "names",
+                "The names to try; the present alert names if left out.",
+            ),
         ],
         errors: &[ErrorCode::InvalidFilter],
         ..read("filters.test", "Which names a filter matches.", "Matches")
     },
     read("methods.list", "What is declared.", "MethodsList"),
-    read("executors.list", "Who carries out methods.", "ExecutorsList"),
-    read("system.status", "How the daemon is, and its limits.", "SystemStatus"),
+    read(
+        "executors.list",
+        "Who carries out methods.",
+        "ExecutorsList",
+    ),
+    read(
+        "system.status",
+        "How the daemon is, and its limits.",
+        "SystemStatus",
+    ),
     read("rpc.discover", "This description.", "OpenRpcDocument"),
 ];
 
 const FILTER: Param = optional("filter", "On alert names; all if left out.");
 const FILTER_TYPE: Param = optional("filterType", "glob or regexp; glob if left out.");
-const PAGE_SIZE: Param = optional("pageSize", "Entries of a page; 100 if left out, 1,000 at most.");
+const PAGE_SIZE: Param = optional(
+    "pageSize",
+    "Entries of a page; 100 if left out, 1,000 at most.",
+);
 const PAGE_TOKEN: Param = optional("pageToken", "nextPageToken of the page before.");
-const TIMEOUT: Param = optional("timeoutMs", "How long; 30,000 if left out, 300,000 at most.");
+const TIMEOUT: Param = optional(
+    "timeoutMs",
+    "How long; 30,000 if left out, 300,000 at most.",
+);
 const LOG_ID: Param = optional("logId", "The log that the cursor belongs to.");
 const ID: Param = required("id", "The operation's id.");
 
@@ -231,13 +311,28 @@ const fn read(name: &'static str, summary: &'static str, result: &'static str) -
 }
 
 const fn required(name: &'static str, summary: &'static str) -> Param {
-    Param { name, summary, required: true, later: false }
+    Param {
+        name,
+        summary,
+        required: true,
+        later: false,
+    }
 }
 
 const fn optional(name: &'static str, summary: &'static str) -> Param {
-    Param { name, summary, required: false, later: false }
+    Param {
+        name,
+        summary,
+        required: false,
+        later: false,
+    }
 }
 
 const fn later(name: &'static str, summary: &'static str) -> Param {
-    Param { name, summary, required: false, later: true }
+    Param {
+        name,
+        summary,
+        required: false,
+        later: true,
+    }
 }

@@ -94,7 +94,10 @@ impl OperationDescription {
     /// The word with this spelling, if it is in the list.
     #[must_use]
     pub fn from_word(word: &str) -> Option<Self> {
-        Self::ALL.iter().copied().find(|known| known.as_str() == word)
+        Self::ALL
+            .iter()
+            .copied()
+            .find(|known| known.as_str() == word)
     }
 }
 
@@ -137,7 +140,11 @@ impl Percentage {
 
 impl fmt::Display for PercentageOutOfRange {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(formatter, "invalid value: {}, expected 0 to 100, or -1 for unknown", self.0)
+        write!(
+            formatter,
+            "invalid value: {}, expected 0 to 100, or -1 for unknown",
+            self.0
+        )
     }
 }
 
@@ -180,10 +187,20 @@ mod tests {
 
     #[test]
     fn a_whole_percentage_has_no_fraction() {
-        for (value, text) in [(-1.0, "-1"), (-0.0, "0"), (0.0, "0"), (42.0, "42"), (99.5, "99.5"), (100.0, "100")] {
+        for (value, text) in [
+            (-1.0, "-1"),
+            (-0.0, "0"),
+            (0.0, "0"),
+            (42.0, "42"),
+            (99.5, "99.5"),
+            (100.0, "100"),
+        ] {
             let percentage = Percentage::new(value).unwrap();
             assert_eq!(serde_json::to_string(&percentage).unwrap(), text);
-            assert_eq!(serde_json::from_str::<Percentage>(text).unwrap(), percentage);
+            assert_eq!(
+                serde_json::from_str::<Percentage>(text).unwrap(),
+                percentage
+            );
         }
     }
 
@@ -198,7 +215,10 @@ mod tests {
     #[test]
     fn a_word_outside_the_list_is_refused() {
         assert!(serde_json::from_str::<OperationDescription>("\"Frobnicating\"").is_err());
-        assert_eq!(OperationDescription::from_word("Copying"), Some(OperationDescription::Copying));
+        assert_eq!(
+            OperationDescription::from_word("Copying"),
+            Some(OperationDescription::Copying)
+        );
         assert_eq!(OperationDescription::from_word("copying"), None);
         assert_eq!(OperationDescription::ALL.len(), 26);
     }

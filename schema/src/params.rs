@@ -7,14 +7,14 @@ mod parse;
 use serde::{Deserialize, Serialize};
 
 use crate::{Claim, Json, OperationState, Resource, Timestamp};
+pub use defaults::{
+    LIMIT_DEFAULT, LIMIT_MOST, PAGE_SIZE_DEFAULT, PAGE_SIZE_MOST, TIMEOUT_DEFAULT_MS,
+    TIMEOUT_MOST_MS,
+};
 use defaults::{
     claims, default_bookmark_ms, default_filter, default_kwargs, default_limit, default_page_size,
     default_wait_ms, filter, filter_type, mode, reduced_bookmark_ms, reduced_limit,
     reduced_page_size, reduced_poll_ms, reduced_wait_ms, resource, snapshot, until,
-};
-pub use defaults::{
-    LIMIT_DEFAULT, LIMIT_MOST, PAGE_SIZE_DEFAULT, PAGE_SIZE_MOST, TIMEOUT_DEFAULT_MS,
-    TIMEOUT_MOST_MS,
 };
 pub use parse::{InvalidParams, parse_params};
 
@@ -120,7 +120,11 @@ pub struct RegisterParams {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub version: Option<u32>,
     /// Added to the declared ones.
-    #[serde(default, deserialize_with = "claims", skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        deserialize_with = "claims",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub claims: Option<Vec<Claim>>,
     /// The caller's own words.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -157,7 +161,11 @@ pub struct OperationsListParams {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub method_name: Option<String>,
     /// Claiming this resource: running ones first, then in the order in which they will execute.
-    #[serde(default, deserialize_with = "resource", skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        deserialize_with = "resource",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub resource: Option<Resource>,
     /// Registered by this operation.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -238,7 +246,10 @@ pub struct AlertsSubscribeParams {
     #[serde(default, deserialize_with = "snapshot")]
     pub snapshot: bool,
     /// After how long without an alert to send a bookmark; 0 for never.
-    #[serde(default = "default_bookmark_ms", deserialize_with = "reduced_bookmark_ms")]
+    #[serde(
+        default = "default_bookmark_ms",
+        deserialize_with = "reduced_bookmark_ms"
+    )]
     pub bookmark_ms: u64,
 }
 
@@ -314,7 +325,10 @@ impl RegisterParams {
 
 impl Default for GetRunningTasksParams {
     fn default() -> Self {
-        Self { filter: default_filter(), filter_type: FilterType::default() }
+        Self {
+            filter: default_filter(),
+            filter_type: FilterType::default(),
+        }
     }
 }
 

@@ -53,7 +53,14 @@ impl Reason {
     /// A reason of which only the cause is known.
     #[must_use]
     pub const fn of(cause: Cause) -> Self {
-        Self { cause, resource: None, operation: None, blocked_by: Vec::new(), more: false, detail: None }
+        Self {
+            cause,
+            resource: None,
+            operation: None,
+            blocked_by: Vec::new(),
+            more: false,
+            detail: None,
+        }
     }
 }
 

@@ -64,7 +64,9 @@ impl FromStr for Timestamp {
         };
         match humantime::parse_rfc3339(&utc) {
             Ok(time) => Ok(time.into()),
-            Err(_) => Err(TimestampError { text: text.to_owned() }),
+            Err(_) => Err(TimestampError {
+                text: text.to_owned(),
+            }),
         }
     }
 }
@@ -90,7 +92,9 @@ impl Serialize for Timestamp {
 impl<'de> Deserialize<'de> for Timestamp {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         // Owned, because a string with escapes cannot be borrowed.
-        String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
+        String::deserialize(deserializer)?
+            .parse()
+            .map_err(serde::de::Error::custom)
     }
 }
 
@@ -116,9 +120,18 @@ mod tests {
 
     #[test]
     fn times_are_written_with_exactly_milliseconds() {
-        assert_eq!(Timestamp::from_unix_ms(0).to_string(), "1970-01-01T00:00:00.000Z");
-        assert_eq!(Timestamp::from_unix_ms(1_770_091_506_789).to_string(), "2026-02-03T04:05:06.789Z");
-        assert_eq!(Timestamp::from_unix_ms(u64::MAX).to_string(), "9999-12-31T23:59:59.999Z");
+        assert_eq!(
+            Timestamp::from_unix_ms(0).to_string(),
+            "1970-01-01T00:00:00.000Z"
+        );
+        assert_eq!(
+            Timestamp::from_unix_ms(1_770_091_506_789).to_string(),
+            "2026-02-03T04:05:06.789Z"
+        );
+        assert_eq!(
+            Timestamp::from_unix_ms(u64::MAX).to_string(),
+            "9999-12-31T23:59:59.999Z"
+        );
     }
 
     #[test]
@@ -129,15 +142,28 @@ mod tests {
             "2026-02-03T04:05:06.000999Z",
             "2026-02-03T04:05:06.000+00:00",
         ] {
-            assert_eq!(text.parse(), Ok(Timestamp::from_unix_ms(1_770_091_506_000)), "{text}");
+            assert_eq!(
+                text.parse(),
+                Ok(Timestamp::from_unix_ms(1_770_091_506_000)),
+                "{text}"
+            );
         }
     }
 
     #[test]
     fn what_is_no_utc_time_is_refused_with_an_example() {
-        for text in ["", "noon", "2026-02-03", "2026-02-03T04:05:06+01:00", "2026-13-03T04:05:06Z"] {
+        for text in [
+            "",
+            "noon",
+            "2026-02-03",
+            "2026-02-03T04:05:06+01:00",
+            "2026-13-03T04:05:06Z",
+        ] {
             let error = text.parse::<Timestamp>().unwrap_err().to_string();
-            assert!(error.contains(text) && error.contains("2026-02-03T04:05:06.789Z"), "{error}");
+            assert!(
+                error.contains(text) && error.contains("2026-02-03T04:05:06.789Z"),
+                "{error}"
+            );
         }
     }
 }

@@ -1,1 +1,43 @@
-//! Opstead.
+//! The pure heart of Opstead.
+//!
+//! A [`Command`] is decided into [`Event`]s or a [`Refusal`]; events are applied to the [`State`].
+//! Nothing here reads a clock, draws a random number, touches a file or starts a thread: time and
+//! identity enter as data, so that the same journal always gives the same state. The one way in is
+//! [`State::execute`], the one way back from disk is [`State::apply`].
+
+pub mod json;
+
+pub mod operation;
+
+pub mod declaration;
+
+pub mod event;
+
+pub mod command;
+
+pub mod refusal;
+
+mod claims;
+mod template;
+
+mod state;
+
+mod decide;
+
+mod apply;
+
+mod reasons;
+
+pub mod checkpoint;
+
+pub use command::{Command, Lease, Order, Register, Registration, Reply, Verdict};
+pub use decide::Executed;
+pub use declaration::{ClaimTemplate, Declaration, MethodKind};
+pub use event::{Change, Cursor, Event, EventBody, OperationEvent, Purged};
+pub use json::Json;
+pub use operation::{
+    Claim, ClaimOperation, Failure, InfoUpdate, NonFatalError, OnInterrupt, Operation,
+    OperationInfo, OperationState, Outcome, Request, Resource, Stage, Subject, Time,
+};
+pub use refusal::{Cause, Fault, Reason, Refusal};
+pub use state::{Executor, Limits, Object, ObjectView, State};

@@ -15,8 +15,11 @@
 //! | `method` | the table of methods, the shape of a handler |
 //! | `push` | subscriptions: notifications in the protocol's own shape |
 //! | `limits` | every bound |
+//! | `table` | which method of the table does what |
+//! | `api` | the methods of a manager, one file a family |
+//! | `convert`, `errors` | from the core's values to the wire's |
 //!
-//! Absent on purpose: methods themselves, wire types and the error table (`opstead-schema`).
+//! Absent on purpose: wire types and the error table (`opstead-schema`).
 //!
 //! The library, jsonrpsee, has two limits that cannot be mended from outside its transport: a call
 //! whose id is no string and no integer from 0 on is taken for a notification, and valid JSON that
@@ -24,6 +27,10 @@
 //! with codes of its own: a request that is too large (-32007; 413 over HTTP) and a batch that is
 //! too long (-32010).
 #![cfg_attr(test, allow(clippy::unwrap_used, reason = "a test fails by panicking"))]
+
+pub mod api;
+pub mod convert;
+mod errors;
 
 mod auth;
 mod body;

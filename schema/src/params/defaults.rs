@@ -77,15 +77,11 @@ pub(super) fn reduced_limit<'de, D: Deserializer<'de>>(deserializer: D) -> Resul
     count(deserializer, LIMIT_DEFAULT, LIMIT_MOST)
 }
 
-pub(super) fn reduced_wait_ms<'de, D: Deserializer<'de>>(
-    deserializer: D,
-) -> Result<u64, D::Error> {
+pub(super) fn reduced_wait_ms<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
     reduced(deserializer, TIMEOUT_DEFAULT_MS, TIMEOUT_MOST_MS)
 }
 
-pub(super) fn reduced_poll_ms<'de, D: Deserializer<'de>>(
-    deserializer: D,
-) -> Result<u64, D::Error> {
+pub(super) fn reduced_poll_ms<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
     reduced(deserializer, 0, TIMEOUT_MOST_MS)
 }
 
@@ -111,7 +107,17 @@ pub(super) fn claims<'de, D: Deserializer<'de>>(
     Ok(claims.map(|claims| {
         claims
             .into_iter()
-            .map(|Strict { kind, id, operation }| Claim { kind, id, operation })
+            .map(
+                |Strict {
+                     kind,
+                     id,
+                     operation,
+                 }| Claim {
+                    kind,
+                    id,
+                    operation,
+                },
+            )
             .collect()
     }))
 }
@@ -142,7 +148,9 @@ fn reduced<'de, D: Deserializer<'de>>(
     default: u64,
     most: u64,
 ) -> Result<u64, D::Error> {
-    Ok(Option::<u64>::deserialize(deserializer)?.unwrap_or(default).min(most))
+    Ok(Option::<u64>::deserialize(deserializer)?
+        .unwrap_or(default)
+        .min(most))
 }
 
 /// An empty page would be asked for again and again, so 0 is refused.
@@ -153,7 +161,10 @@ fn count<'de, D: Deserializer<'de>>(
 ) -> Result<u32, D::Error> {
     let value = reduced(deserializer, u64::from(default), u64::from(most))?;
     if value == 0 {
-        return Err(D::Error::invalid_value(Unexpected::Unsigned(0), &"at least 1"));
+        return Err(D::Error::invalid_value(
+            Unexpected::Unsigned(0),
+            &"at least 1",
+        ));
     }
     Ok(u32::try_from(value).unwrap_or(most))
 }

@@ -49,8 +49,14 @@ impl InvalidParams {
     #[must_use]
     pub fn at(pointer: impl Into<String>, message: impl Into<String>) -> Self {
         let message = message.into();
-        let fault = Fault { pointer: pointer.into(), message: message.clone() };
-        Self { message, faults: vec![fault] }
+        let fault = Fault {
+            pointer: pointer.into(),
+            message: message.clone(),
+        };
+        Self {
+            message,
+            faults: vec![fault],
+        }
     }
 }
 
@@ -109,7 +115,9 @@ fn explain(
     positional: Option<&str>,
 ) -> InvalidParams {
     let whole = error.to_string();
-    let what = whole.rsplit_once(" at line ").map_or(whole.as_str(), |(what, _)| what);
+    let what = whole
+        .rsplit_once(" at line ")
+        .map_or(whole.as_str(), |(what, _)| what);
     let offset = offset_of(text, error.line(), error.column());
     let mut path = Path::at(text.as_bytes(), offset);
     let missing = what.starts_with("missing field");
@@ -141,21 +149,36 @@ fn names(method: &Method) -> String {
         .params
         .iter()
         .filter(|param| !param.later)
-        .map(|param| if param.required { param.name.to_owned() } else { format!("{}?", param.name) })
+        .map(|param| {
+            if param.required {
+                param.name.to_owned()
+            } else {
+                format!("{}?", param.name)
+            }
+        })
         .collect();
-    if names.is_empty() { "no parameters".to_owned() } else { names.join(", ") }
+    if names.is_empty() {
+        "no parameters".to_owned()
+    } else {
+        names.join(", ")
+    }
 }
 
 /// The member that should not stand where it stands, named by serde itself.
 fn misplaced(what: &str) -> Option<&str> {
-    let rest = what.strip_prefix("unknown field `").or(what.strip_prefix("duplicate field `"))?;
+    let rest = what
+        .strip_prefix("unknown field `")
+        .or(what.strip_prefix("duplicate field `"))?;
     rest.split('`').next()
 }
 
 /// serde_json counts lines from 1 and bytes of a line from 1.
 fn offset_of(text: &str, line: usize, column: usize) -> usize {
-    let before: usize =
-        text.split_inclusive('\n').take(line.saturating_sub(1)).map(str::len).sum();
+    let before: usize = text
+        .split_inclusive('\n')
+        .take(line.saturating_sub(1))
+        .map(str::len)
+        .sum();
     (before + column).min(text.len())
 }
 
@@ -202,7 +225,11 @@ impl Path {
     }
 
     fn next_index(&mut self) {
-        let index = self.steps.last().and_then(|step| step.parse::<usize>().ok()).unwrap_or(0);
+        let index = self
+            .steps
+            .last()
+            .and_then(|step| step.parse::<usize>().ok())
+            .unwrap_or(0);
         self.replace((index + 1).to_string());
     }
 
@@ -254,7 +281,13 @@ mod tests {
     #[test]
     fn what_is_left_out_has_its_default() {
         let list = method("operations.list").unwrap();
-        for raw in [None, Some("null"), Some("{}"), Some("[]"), Some(" [ null,null ] ")] {
+        for raw in [
+            None,
+            Some("null"),
+            Some("{}"),
+            Some("[]"),
+            Some(" [ null,null ] "),
+        ] {
             let params: OperationsListParams = parse_params(list, raw).unwrap();
             assert_eq!(params, OperationsListParams::default(), "{raw:?}");
         }
@@ -273,11 +306,18 @@ mod tests {
     fn values_over_a_bound_are_reduced() {
         let list: ObjectsListParams = read("objects.list", r#"{"pageSize":5000000000}"#).unwrap();
         assert_eq!(list.page_size, 1_000);
-        let wait: OperationsWaitParams = read("operations.wait", r#"{"timeoutMs":300001}"#).unwrap();
+        let wait: OperationsWaitParams =
+            read("operations.wait", r#"{"timeoutMs":300001}"#).unwrap();
         assert_eq!(wait.timeout_ms, 300_000);
-        let read_params: AlertsReadParams =
-            read("alerts.read", r#"{"after":0,"limit":1001,"timeoutMs":18446744073709551615}"#).unwrap();
-        assert_eq!((read_params.limit, read_params.timeout_ms), (1_000, 300_000));
+        let read_params: AlertsReadParams = read(
+            "alerts.read",
+            r#"{"after":0,"limit":1001,"timeoutMs":18446744073709551615}"#,
+        )
+        .unwrap();
+        assert_eq!(
+            (read_params.limit, read_params.timeout_ms),
+            (1_000, 300_000)
+        );
         let off: AlertsSubscribeParams = read("alerts.subscribe", r#"{"bookmarkMs":0}"#).unwrap();
         assert_eq!(off.bookmark_ms, 0);
         let (pointer, message) = fault::<ObjectsListParams>("objects.list", r#"{"pageSize":0}"#);
@@ -293,8 +333,14 @@ mod tests {
                 [{"type":"image","id":"a","operation":"read"}],null,null,null,null,null,["x"]]"#,
         )
         .unwrap();
-        assert_eq!(params.kwargs.get(), r#"{"b":18446744073709551615,"a":1e400}"#);
-        assert_eq!((params.id.as_deref(), params.version), (Some("mine"), Some(2)));
+        assert_eq!(
+            params.kwargs.get(),
+            r#"{"b":18446744073709551615,"a":1e400}"#
+        );
+        assert_eq!(
+            (params.id.as_deref(), params.version),
+            (Some("mine"), Some(2))
+        );
         assert_eq!(params.claims.unwrap().len(), 1);
         assert_eq!(params.tags.unwrap(), ["x"]);
         let short: OperationParams = read("operations.get", r#"["mine"]"#).unwrap();
@@ -309,20 +355,37 @@ mod tests {
         assert!(message.starts_with("unknown field `weight`"), "{message}");
         let (pointer, message) = fault::<OperationParams>("operations.get", "[7]");
         assert_eq!(pointer, "/0");
-        assert_eq!(message, "`id`: invalid type: integer `7`, expected a string");
+        assert_eq!(
+            message,
+            "`id`: invalid type: integer `7`, expected a string"
+        );
         let (pointer, message) = fault::<OperationParams>("operations.get", r#"["a","b"]"#);
         assert_eq!(pointer, "/1");
-        assert_eq!(message, "operations.get takes at most 1 parameters (id), not 2");
+        assert_eq!(
+            message,
+            "operations.get takes at most 1 parameters (id), not 2"
+        );
     }
 
     /// Protocol §2: unknown params are refused; those of later versions too.
     #[test]
     fn unknown_params_are_refused_and_known_ones_named() {
-        for name in ["weight", "startAt", "startBefore", "after", "retry", "lease", "nonsense"] {
+        for name in [
+            "weight",
+            "startAt",
+            "startBefore",
+            "after",
+            "retry",
+            "lease",
+            "nonsense",
+        ] {
             let raw = format!(r#"{{"methodName":"a.b","{name}":null}}"#);
             let (pointer, message) = fault::<RegisterParams>("operations.register", &raw);
             assert_eq!(pointer, format!("/{name}"));
-            assert!(message.contains(name) && message.contains("`methodName`"), "{message}");
+            assert!(
+                message.contains(name) && message.contains("`methodName`"),
+                "{message}"
+            );
         }
         let (pointer, _) = fault::<NoParams>("system.status", r#"{"verbose":true}"#);
         assert_eq!(pointer, "/verbose");
@@ -334,18 +397,46 @@ mod tests {
     #[test]
     fn a_fault_names_its_parameter_and_what_is_allowed() {
         let cases = [
-            (r#"{"methodName":"a.b","kwargs":[1]}"#, "/kwargs", "`kwargs`: invalid type: expected a JSON object"),
-            (r#"{"kwargs":7,"methodName":"a.b"}"#, "/kwargs", "`kwargs`: invalid type: expected a JSON object"),
-            (r#"{"kwargs":{"x":[{}]}}"#, "", "missing field `methodName`; operations.register takes methodName, kwargs?, id?, version?, claims?, tags?"),
-            (r#"{"methodName":"a.b","methodName":"a.c"}"#, "/methodName", "duplicate field `methodName`"),
-            (r#"{"methodName":"a.b","version":-1}"#, "/version", "`version`: invalid value: integer `-1`, expected u32"),
+            (
+                r#"{"methodName":"a.b","kwargs":[1]}"#,
+                "/kwargs",
+                "`kwargs`: invalid type: expected a JSON object",
+            ),
+            (
+                r#"{"kwargs":7,"methodName":"a.b"}"#,
+                "/kwargs",
+                "`kwargs`: invalid type: expected a JSON object",
+            ),
+            (
+                r#"{"kwargs":{"x":[{}]}}"#,
+                "",
+                "missing field `methodName`; operations.register takes methodName, kwargs?, id?, version?, claims?, tags?",
+            ),
+            (
+                r#"{"methodName":"a.b","methodName":"a.c"}"#,
+                "/methodName",
+                "duplicate field `methodName`",
+            ),
+            (
+                r#"{"methodName":"a.b","version":-1}"#,
+                "/version",
+                "`version`: invalid value: integer `-1`, expected u32",
+            ),
             (
                 "{\n \"methodName\": \"a.b\",\n \"claims\": [\n {\"type\":\"t\", \"id\":\"i\", \"operation\":\"write\"}]}",
                 "/claims/0/operation",
                 "`claims.0.operation`: unknown variant `write`, expected one of `read`, `update`, `create`, `delete`",
             ),
-            (r#"{"methodName":"a.b","claims":[{"type":"t"}]}"#, "/claims/0", "`claims.0`: missing field `id`"),
-            (r#"{"methodName":"a.b","tags":["x",{"y":1}]}"#, "/tags/1", "`tags.1`: invalid type: map, expected a string"),
+            (
+                r#"{"methodName":"a.b","claims":[{"type":"t"}]}"#,
+                "/claims/0",
+                "`claims.0`: missing field `id`",
+            ),
+            (
+                r#"{"methodName":"a.b","tags":["x",{"y":1}]}"#,
+                "/tags/1",
+                "`tags.1`: invalid type: map, expected a string",
+            ),
         ];
         for (raw, pointer, message) in cases {
             let found = fault::<RegisterParams>("operations.register", raw);
@@ -354,7 +445,10 @@ mod tests {
         let (pointer, message) =
             fault::<OperationsDismissParams>("operations.dismiss", r#"{"finishedBefore":"noon"}"#);
         assert_eq!(pointer, "/finishedBefore");
-        assert!(message.contains("noon") && message.contains("2026-02-03"), "{message}");
+        assert!(
+            message.contains("noon") && message.contains("2026-02-03"),
+            "{message}"
+        );
     }
 
     /// Protocol §9: scalar params are refused.
@@ -374,7 +468,10 @@ mod tests {
             let params: FiltersTestParams = read("filters.test", &raw).unwrap();
             assert_eq!(params.filter_type, FilterType::Regexp);
         }
-        assert_eq!(serde_json::to_string(&FilterType::Regexp).unwrap(), r#""regexp""#);
+        assert_eq!(
+            serde_json::to_string(&FilterType::Regexp).unwrap(),
+            r#""regexp""#
+        );
     }
 
     #[test]

@@ -1,0 +1,150 @@
+//! Commands: what somebody wants to happen, with all that a decision needs as data.
+
+use std::sync::Arc;
+
+use crate::declaration::Declaration;
+use crate::event::{Cursor, Purged};
+use crate::json::Json;
+use crate::operation::{Claim, Failure, InfoUpdate, Operation, OperationState, Time};
+use crate::refusal::Reason;
+
+/// An order, and when it was given.
+#[derive(Clone, Debug)]
+pub struct Command {
+    /// The time the events will bear.
+    pub now: Time,
+    /// What is wanted.
+    pub order: Order,
+}
+
+/// What is wanted.
+#[derive(Clone, Debug)]
+pub enum Order {
+    /// Register an operation.
+    Register(Box<Register>),
+    /// End an operation before its time.
+    Cancel {
+        /// Which.
+        id: Arc<str>,
+        /// The operation under that id that has ended already, if there is one.
+        ended: Option<Arc<Operation>>,
+    },
+    /// An executor reports how far it has come.
+    Update {
+        /// The attempt.
+        lease: Lease,
+        /// What has changed.
+        update: InfoUpdate,
+        /// Take it even though the last progress was only a moment ago.
+        flush: bool,
+    },
+    /// An executor records an error that does not end the operation.
+    RecordError {
+        /// The attempt.
+        lease: Lease,
+        /// What went wrong.
+        failure: Failure,
+    },
+    /// An attempt is over.
+    End {
+        /// The attempt.
+        lease: Lease,
+        /// Progress that was reported but not taken yet.
+        update: InfoUpdate,
+        /// How it ended.
+        verdict: Verdict,
+    },
+    /// An executor comes with its methods. Attempts that it was carrying out before are
+    /// interrupted.
+    Attach {
+        /// Its name.
+        executor: Arc<str>,
+        /// How many operations it carries out at once.
+        capacity: u32,
+        /// Its methods.
+        declarations: Vec<Arc<Declaration>>,
+    },
+    /// An executor leaves. Its attempts are interrupted.
+    Detach {
+        /// Its name.
+        executor: Arc<str>,
+    },
+    /// Release more operations of a mass wake-up.
+    ContinueWake,
+    /// Ended operations were removed from the archive.
+    Purge {
+        /// Which ones.
+        operations: Vec<Purged>,
+    },
+}
+
+/// A request to register an operation.
+#[derive(Clone, Debug)]
+pub struct Register {
+    /// `<subsystem>.<method>`.
+    pub method_name: Arc<str>,
+    /// The highest declared, if left out.
+    pub version: Option<u32>,
+    /// A JSON object, already checked against the method's schema.
+    pub kwargs: Json,
+    /// The caller's choice.
+    pub id: Option<Arc<str>>,
+    /// A fresh ULID, for an id that the caller did not choose.
+    pub ulid: Arc<str>,
+    /// Claims beside the declared ones.
+    pub claims: Vec<Claim>,
+    /// The caller's labels.
+    pub tags: Vec<Arc<str>>,
+    /// Who asks.
+    pub registered_by: Arc<str>,
+    /// The operation under the chosen id that has ended already, if there is one.
+    pub ended: Option<Arc<Operation>>,
+}
+
+/// The right to speak for one attempt of an operation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Lease {
+    /// The operation.
+    pub sequence: Cursor,
+    /// The attempt.
+    pub attempt: u32,
+}
+
+/// How an attempt ended.
+#[derive(Clone, Debug)]
+pub enum Verdict {
+    /// With this result.
+    Completed(Json),
+    /// With this error. [`Failure::CANCELED`] is how an executor answers a request to cancel.
+    Failed(Failure),
+}
+
+/// The answer to a command that was not refused.
+#[derive(Clone, Debug)]
+pub enum Reply {
+    /// To [`Order::Register`].
+    Registered(Registration),
+    /// To [`Order::Cancel`]: the operation as it stands now.
+    Operation(Arc<Operation>),
+    /// To an update that came too soon after the last one: send it again later.
+    Deferred,
+    /// To everything else.
+    Done,
+}
+
+/// How an operation was registered.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Registration {
+    /// The operation's id.
+    pub id: Arc<str>,
+    /// What its alerts are named.
+    pub alert_name: Arc<str>,
+    /// Why it does not run yet; empty when it was accepted.
+    pub reasons: Vec<Reason>,
+    /// Where it stands.
+    pub state: OperationState,
+    /// Whether it had been registered before.
+    pub existing: bool,
+    /// The cursor of its `registered` alert.
+    pub cursor: Cursor,
+}

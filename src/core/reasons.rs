@@ -1,0 +1,104 @@
+//! Why an operation does not run: computed when asked, from who is in its way now.
+
+use std::sync::Arc;
+
+use crate::claims::Verdict;
+use crate::event::Cursor;
+use crate::operation::{Claim, ClaimOperation, Operation, OperationState};
+use crate::refusal::{Cause, Reason};
+use crate::state::State;
+
+impl State {
+    /// Every reason why a waiting operation does not run; none for any other.
+    pub fn reasons(&self, operation: &Operation) -> Vec<Reason> {
+        if operation.state != OperationState::Waiting {
+            return Vec::new();
+        }
+        let subject = &operation.subject;
+        let mut reasons = Vec::new();
+        for claim in &operation.request.claims {
+            reasons.extend(ClaimOperation::ALL.into_iter().filter_map(|outstanding| {
+                let (blockers, more) = self.claims.blockers(claim, outstanding, subject.sequence);
+                (!blockers.is_empty()).then(|| self.held(claim, outstanding, &blockers, more))
+            }));
+        }
+        reasons.extend(
+            self.free_executor(&subject.method_name, operation.request.version)
+                .err(),
+        );
+        if reasons.is_empty() {
+            // Everything is free, but it is one of many that are released a few at a time.
+            reasons.push(executor_reason(Cause::Executor, Some("queued")));
+        }
+        reasons
+    }
+
+    /// Why the claims can never be met, if they cannot.
+    pub(crate) fn rejections(&self, claims: &[Claim]) -> Vec<Reason> {
+        claims
+            .iter()
+            .filter_map(|claim| match self.claims.judge(claim) {
+                Verdict::Rejected(outstanding, place) => {
+                    Some(self.held(claim, outstanding, &[place], false))
+                }
+                Verdict::Free | Verdict::Postponed => None,
+            })
+            .collect()
+    }
+
+    /// The executor that can take an operation of this method now, or why none can.
+    pub(crate) fn free_executor(&self, method: &str, version: u32) -> Result<&Arc<str>, Reason> {
+        let mut cause = Cause::Executor;
+        let mut detail = None;
+        for executor in self.executors.values().filter(|executor| executor.attached) {
+            for (name, offered) in &executor.offers {
+                if **name != *method {
+                    continue;
+                }
+                if *offered != version {
+                    cause = Cause::Version;
+                } else if executor.running.len() < executor.capacity as usize {
+                    return Ok(&executor.name);
+                } else {
+                    detail = Some("busy");
+                }
+            }
+        }
+        if detail.is_some() {
+            cause = Cause::Executor;
+        }
+        Err(executor_reason(cause, detail))
+    }
+
+    fn held(
+        &self,
+        claim: &Claim,
+        outstanding: ClaimOperation,
+        blockers: &[Cursor],
+        more: bool,
+    ) -> Reason {
+        Reason {
+            cause: Cause::Resource,
+            resource: Some(claim.resource.clone()),
+            operation: Some(outstanding),
+            blocked_by: blockers
+                .iter()
+                .filter_map(|place| self.operations.get(place))
+                .map(|operation| operation.subject.id.clone())
+                .collect(),
+            more,
+            detail: None,
+        }
+    }
+}
+
+fn executor_reason(cause: Cause, detail: Option<&str>) -> Reason {
+    Reason {
+        cause,
+        resource: None,
+        operation: None,
+        blocked_by: Vec::new(),
+        more: false,
+        detail: detail.map(Arc::from),
+    }
+}

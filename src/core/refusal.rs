@@ -1,0 +1,127 @@
+//! Refusals and reasons: why a command changed nothing, and why an operation does not run yet.
+
+use std::sync::Arc;
+
+use thiserror::Error;
+
+use crate::operation::{ClaimOperation, OperationState, Resource};
+
+/// Why a command changed nothing.
+#[derive(Clone, Debug, PartialEq, Error)]
+pub enum Refusal {
+    /// It can never run beside what is outstanding; only the rejecting reasons.
+    #[error("conflicts with operations that are outstanding")]
+    ClaimHeld {
+        /// One for each resource and outstanding operation.
+        reasons: Vec<Reason>,
+    },
+    /// No open or retained operation has that id.
+    #[error("there is no operation {id:?}")]
+    OperationNotFound {
+        /// The id asked for.
+        id: Arc<str>,
+    },
+    /// It cannot be canceled any more.
+    #[error("the operation has ended already: it is {}", .state.as_str())]
+    OperationEnded {
+        /// How it ended.
+        state: OperationState,
+    },
+    /// The id belongs to another request.
+    #[error("the id {id:?} belongs to an operation with another {differs}")]
+    IdReused {
+        /// The id.
+        id: Arc<str>,
+        /// What differs: `method`, `version` or `kwargs`.
+        differs: &'static str,
+    },
+    /// The lease is over, or somebody else's.
+    #[error("the lease is over")]
+    StaleLease,
+    /// Its method cannot be canceled while it runs.
+    #[error("{method_name} cannot be canceled while it runs")]
+    NotCancelable {
+        /// The method.
+        method_name: Arc<str>,
+    },
+    /// Nobody has declared the method, or not in this version.
+    #[error("no subsystem declares the method {method_name:?}{}", match .version { Some(version) => format!(" in version {version}"), None => String::new() })]
+    MethodUnknown {
+        /// The method asked for.
+        method_name: Arc<str>,
+        /// The version asked for.
+        version: Option<u32>,
+    },
+    /// Something in the request is not allowed.
+    #[error("{}", .faults.iter().map(|fault| format!("{}: {}", fault.pointer, fault.message)).collect::<Vec<_>>().join("; "))]
+    Invalid {
+        /// Every fault found.
+        faults: Vec<Fault>,
+    },
+    /// A bound is reached.
+    #[error("the limit of {limit} {what} is reached")]
+    LimitReached {
+        /// What there are too many of.
+        what: &'static str,
+        /// How many there may be.
+        limit: usize,
+    },
+}
+
+/// One thing that is wrong with a request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Fault {
+    /// Where, as a JSON pointer into the params.
+    pub pointer: String,
+    /// What was wrong and what is allowed.
+    pub message: String,
+}
+
+impl Fault {
+    /// A fault at a place.
+    pub fn new(pointer: impl Into<String>, message: impl Into<String>) -> Self {
+        Self {
+            pointer: pointer.into(),
+            message: message.into(),
+        }
+    }
+}
+
+/// Why an operation does not run, or cannot be registered.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reason {
+    /// What kind of reason.
+    pub cause: Cause,
+    /// The resource, for [`Cause::Resource`].
+    pub resource: Option<Resource>,
+    /// What the outstanding operations hold it for.
+    pub operation: Option<ClaimOperation>,
+    /// The ids of the 16 oldest that are in the way, in registration order.
+    pub blocked_by: Vec<Arc<str>>,
+    /// Whether there are others.
+    pub more: bool,
+    /// More for people, as `busy`.
+    pub detail: Option<Arc<str>>,
+}
+
+/// What kind of reason.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cause {
+    /// Others hold a resource.
+    Resource,
+    /// No executor can take it now.
+    Executor,
+    /// Only other versions of the method are offered.
+    Version,
+}
+
+impl Cause {
+    /// The word on the wire.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Resource => "resource",
+            Self::Executor => "executor",
+            Self::Version => "version",
+        }
+    }
+}

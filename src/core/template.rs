@@ -1,0 +1,71 @@
+//! Templates: names made from kwargs, as `Image.{image}`. Values enter as they stand, dots included.
+
+use std::collections::BTreeMap;
+
+use serde_json::value::RawValue;
+
+use crate::refusal::Fault;
+
+/// The most characters of an id, or of a value that enters a name.
+pub(crate) const NAME_CHARACTERS: usize = 200;
+
+/// The members of the kwargs, unparsed.
+pub(crate) type Members<'a> = BTreeMap<String, &'a RawValue>;
+
+/// Fills a template. Adds what is wrong to the faults, each kwarg's only once; the name is then
+/// worth nothing.
+pub(crate) fn render(template: &str, kwargs: &Members<'_>, faults: &mut Vec<Fault>) -> String {
+    let mut blame = |fault| {
+        if !faults.contains(&fault) {
+            faults.push(fault);
+        }
+    };
+    let mut name = String::with_capacity(template.len() + 16);
+    let mut rest = template;
+    while let Some((before, after)) = rest.split_once('{') {
+        let Some((kwarg, after)) = after.split_once('}') else {
+            let message = format!("the template {template:?} has a brace that is not closed");
+            blame(Fault::new("/kwargs", message));
+            break;
+        };
+        name.push_str(before);
+        match value(kwarg, kwargs) {
+            Ok(value) => name.push_str(&value),
+            Err(fault) => blame(fault),
+        }
+        rest = after;
+    }
+    name.push_str(rest);
+    name
+}
+
+/// What is wrong with a name, if anything.
+pub(crate) fn name_fault(name: &str) -> Option<&'static str> {
+    let good = (1..=NAME_CHARACTERS).contains(&name.chars().count())
+        && !name.chars().any(char::is_control);
+    (!good).then_some("must have 1 to 200 printable characters")
+}
+
+fn value(kwarg: &str, kwargs: &Members<'_>) -> Result<String, Fault> {
+    let fault = |message: &str| {
+        let escaped = kwarg.replace('~', "~0").replace('/', "~1");
+        Fault::new(format!("/kwargs/{escaped}"), message)
+    };
+    let raw = kwargs
+        .get(kwarg)
+        .ok_or_else(|| fault("is missing; a name is made from it"))?
+        .get();
+    let value = match raw.as_bytes().first() {
+        Some(b'"') => serde_json::from_str(raw).map_err(|_| fault("is not a valid string"))?,
+        Some(b'-' | b'0'..=b'9') => raw.to_owned(),
+        _ => {
+            return Err(fault(
+                "must be a string or a number; a name is made from it",
+            ));
+        }
+    };
+    match name_fault(&value) {
+        Some(message) => Err(fault(message)),
+        None => Ok(value),
+    }
+}

@@ -1,0 +1,116 @@
+//! The boundary to whoever carries out operations.
+//!
+//! The engine makes every state change, prepares every argument and saves every result. An executor
+//! decides nothing about states and touches no storage of ours: a failure is a value that it
+//! returns. It may be killed at any moment; it gets no warning and owes no clean-up.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use opstead_core::{Declaration, Failure, InfoUpdate, Json};
+
+/// A future that an executor returns.
+pub type Work<'a> = Pin<Box<dyn Future<Output = Result<Json, Failure>> + Send + 'a>>;
+
+/// Carries out the methods of one subsystem.
+pub trait Executor: Send + Sync + 'static {
+    /// Its name, which for a built-in one is that of its subsystem.
+    fn name(&self) -> &str;
+
+    /// How many operations it carries out at once.
+    fn capacity(&self) -> u32;
+
+    /// Its methods.
+    fn declarations(&self) -> Vec<Arc<Declaration>>;
+
+    /// Carries out one attempt of an operation and returns its result. A canceled one returns
+    /// [`Failure::canceled`], whatever else it returns stands. Blocking work belongs on
+    /// `tokio::task::spawn_blocking`.
+    fn execute(&self, task: TaskContext, arguments: Json) -> Work<'_>;
+
+    /// Answers a method that was declared as a query.
+    fn query(&self, query: QueryContext, arguments: Json) -> Work<'_>;
+}
+
+/// What an executor knows of, and may say about, the attempt it carries out. Cheap to clone and
+/// usable from any thread.
+#[derive(Clone)]
+pub struct TaskContext {
+    inner: Arc<dyn Task>,
+}
+
+/// The engine's side of a [`TaskContext`].
+pub trait Task: Send + Sync {
+    /// `<subsystem>.<method>`.
+    fn method_name(&self) -> &str;
+    /// The id of the operation.
+    fn operation_id(&self) -> &str;
+    /// The attempt, from 1.
+    fn attempt(&self) -> u32;
+    /// Takes progress; many of these in a row may be taken as one.
+    fn progress(&self, update: InfoUpdate);
+    /// Takes an error that does not end the operation.
+    fn non_fatal_error(&self, failure: Failure);
+    /// Whether the operation should stop.
+    fn is_canceled(&self) -> bool;
+    /// Resolves when the operation should stop.
+    fn canceled(&self) -> Pin<Box<dyn Future<Output = ()> + Send + '_>>;
+}
+
+impl TaskContext {
+    /// A context in front of the engine's side.
+    pub fn new(inner: Arc<dyn Task>) -> Self {
+        Self { inner }
+    }
+
+    /// `<subsystem>.<method>`.
+    pub fn method_name(&self) -> &str {
+        self.inner.method_name()
+    }
+
+    /// The id of the operation.
+    pub fn operation_id(&self) -> &str {
+        self.inner.operation_id()
+    }
+
+    /// The attempt, from 1.
+    pub fn attempt(&self) -> u32 {
+        self.inner.attempt()
+    }
+
+    /// Replaces members of the operation's info. Cheap; call it as often as there is news.
+    pub fn progress(&self, update: InfoUpdate) {
+        self.inner.progress(update);
+    }
+
+    /// Records an error that does not end the operation.
+    pub fn non_fatal_error(&self, failure: Failure) {
+        self.inner.non_fatal_error(failure);
+    }
+
+    /// Whether the operation should stop: somebody canceled it, or the daemon is ending.
+    pub fn is_canceled(&self) -> bool {
+        self.inner.is_canceled()
+    }
+
+    /// Resolves when the operation should stop.
+    pub async fn canceled(&self) {
+        self.inner.canceled().await;
+    }
+}
+
+/// What a query may look at.
+#[derive(Clone)]
+pub struct QueryContext {
+    /// `<subsystem>.<method>`.
+    pub method_name: Arc<str>,
+    /// How objects stand.
+    pub objects: Arc<dyn Objects>,
+}
+
+/// How objects stand, as a query may see it.
+pub trait Objects: Send + Sync {
+    /// The OperationInfo of an object as JSON, by its whole alert name.
+    fn operation_info(&self, alert_name: &str) -> Option<Json>;
+}
