@@ -1,5 +1,6 @@
 //! Opstead, a durable operations daemon: the library behind the program.
 
+pub mod alerts;
 pub mod engine;
 pub mod filter;
 pub mod journal;
