@@ -23,7 +23,9 @@
 //!
 //! The library, jsonrpsee, has two limits that cannot be mended from outside its transport: a call
 //! whose id is no string and no integer from 0 on is taken for a notification, and valid JSON that
-//! is no request is answered -32700 instead of -32600. Notifications do nothing.
+//! is no request is answered -32700 instead of -32600. Notifications do nothing. It refuses by itself,
+//! with codes of its own: a request that is too large (-32007; 413 over HTTP) and a batch that is
+//! too long (-32010).
 #![cfg_attr(test, allow(clippy::unwrap_used, reason = "a test fails by panicking"))]
 
 pub mod api;

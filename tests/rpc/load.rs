@@ -38,7 +38,7 @@ async fn a_flood_without_reading_is_bounded_and_ended() {
 /// Who reads again in time gets every answer.
 #[tokio::test]
 async fn a_slow_reader_loses_nothing() {
-    const COUNT: usize = 400;
+    const COUNT: usize = 150;
     let fixture = Fixture::new();
     let Ws {
         mut sender,
