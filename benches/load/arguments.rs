@@ -64,6 +64,9 @@ fn named(name: &str) -> anyhow::Result<&'static Measure> {
         .find(|measure| measure.name.eq_ignore_ascii_case(name));
     found.with_context(|| {
         let names: Vec<&str> = measure::ALL.iter().map(|measure| measure.name).collect();
-        format!("there is no measure {name:?}; there are {}", names.join(" "))
+        format!(
+            "there is no measure {name:?}; there are {}",
+            names.join(" ")
+        )
     })
 }

@@ -71,7 +71,7 @@ impl Daemon {
         let mut socket = self.connect().await?;
         for number in 0..count {
             let params = format!(
-                r#"{{"methodName":"diagnostic.wait","claims":[{{"type":"load","id":"r{number}","operation":"update"}}]}}"#
+                r#"{{"methodName":"diagnostic.wait","claims":[{{"type":"load","id":"r{number}","operation":"create"}}]}}"#
             );
             call(&mut socket, "operations.register", &params).await?;
         }
@@ -108,5 +108,7 @@ fn fresh_folder() -> anyhow::Result<TempDir> {
     if rustix::fs::statfs(parent)?.f_type == TMPFS {
         bail!("{parent} is in memory; set CARGO_TARGET_DIR to a folder on a disk");
     }
-    Ok(tempfile::Builder::new().prefix("load-").tempdir_in(parent)?)
+    Ok(tempfile::Builder::new()
+        .prefix("load-")
+        .tempdir_in(parent)?)
 }

@@ -25,11 +25,16 @@ pub(crate) struct Measure {
     run: fn(usize) -> Running,
 }
 
-pub(crate) const ALL: [Measure; 8] = [
+pub(crate) const ALL: [Measure; 9] = [
     Measure {
         name: "T1",
         title: "durable registrations, 64 connections with 16 in flight",
-        run: |rounds| Box::pin(registrations::run(rounds)),
+        run: |rounds| Box::pin(registrations::run(rounds, registrations::READ)),
+    },
+    Measure {
+        name: "T1Q",
+        title: "the same in long queues, with 16 reasons in each answer",
+        run: |rounds| Box::pin(registrations::run(rounds, registrations::UPDATE)),
     },
     Measure {
         name: "T2",

@@ -16,27 +16,34 @@ const ANSWER_HEAD: &[u8] = br#"{"jsonrpc":"2.0","id":"#;
 /// How a notification of an alert begins, whatever else is sent.
 pub(crate) const ALERT_HEAD: &[u8] = br#"{"jsonrpc":"2.0","method":"alert","#;
 
-/// Registers operations that wait behind one that holds their resource, so that nothing but the
+/// Registers operations that wait behind another that holds their resource, so that nothing but the
 /// registration costs. The same params go to `echo` when that is the method.
 pub(crate) struct Registrations {
     method: &'static str,
     /// Part of every id, so that ids of one daemon differ.
     prefix: String,
-    resources: u64,
+    claims: Claims,
     kwargs: String,
     stride: u64,
+}
+
+/// What every registered operation claims: one of the resources `r0…`, in turn.
+#[derive(Clone, Copy)]
+pub(crate) struct Claims {
+    pub(crate) operation: &'static str,
+    pub(crate) resources: u64,
 }
 
 impl Registrations {
     pub(crate) const REGISTER: &'static str = "operations.register";
     pub(crate) const ECHO: &'static str = "echo";
 
-    /// Of connection `number`: ids begin with `prefix`, resources are taken in turn.
-    pub(crate) fn new(method: &'static str, prefix: &str, number: usize, resources: u64) -> Self {
+    /// Of connection `number`.
+    pub(crate) fn new(method: &'static str, number: usize, claims: Claims) -> Self {
         Self {
             method,
-            prefix: format!("{prefix}-{number}"),
-            resources,
+            prefix: format!("load-{number}"),
+            claims,
             kwargs: filled("resource"),
             stride: number as u64 * 7919,
         }
@@ -45,12 +52,12 @@ impl Registrations {
 
 impl Script for Registrations {
     fn ask(&mut self, id: u64, message: &mut Vec<u8>) {
-        let resource = (id + self.stride) % self.resources;
+        let resource = (id + self.stride) % self.claims.resources;
         // Writing to memory does not fail.
         let _ = write!(
             message,
-            r#"{{"jsonrpc":"2.0","id":{id},"method":"{}","params":{{"methodName":"diagnostic.wait","id":"{}-{id}","kwargs":{},"claims":[{{"type":"load","id":"r{resource}","operation":"update"}}]}}}}"#,
-            self.method, self.prefix, self.kwargs
+            r#"{{"jsonrpc":"2.0","id":{id},"method":"{}","params":{{"methodName":"diagnostic.wait","id":"{}-{id}","kwargs":{},"claims":[{{"type":"load","id":"r{resource}","operation":"{}"}}]}}}}"#,
+            self.method, self.prefix, self.kwargs, self.claims.operation
         );
     }
 
@@ -150,7 +157,10 @@ fn number(bytes: &[u8]) -> anyhow::Result<u64> {
 }
 
 fn digits(bytes: &[u8]) -> usize {
-    bytes.iter().take_while(|byte| byte.is_ascii_digit()).count()
+    bytes
+        .iter()
+        .take_while(|byte| byte.is_ascii_digit())
+        .count()
 }
 
 fn text(message: &[u8]) -> String {

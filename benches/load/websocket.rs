@@ -122,11 +122,13 @@ impl Outgoing {
             length @ 0..126 => self.buffer.push(MASKED | length as u8),
             length @ 126..=0xFFFF => {
                 self.buffer.push(MASKED | 126);
-                self.buffer.extend_from_slice(&(length as u16).to_be_bytes());
+                self.buffer
+                    .extend_from_slice(&(length as u16).to_be_bytes());
             }
             length => {
                 self.buffer.push(MASKED | 127);
-                self.buffer.extend_from_slice(&(length as u64).to_be_bytes());
+                self.buffer
+                    .extend_from_slice(&(length as u64).to_be_bytes());
             }
         }
         self.buffer.extend_from_slice(&[0; 4]);
@@ -168,7 +170,10 @@ impl Frame {
     fn parse(bytes: &[u8]) -> Option<Self> {
         let (&first, &second) = (bytes.first()?, bytes.get(1)?);
         let (head, payload) = match second & 0x7F {
-            126 => (4, usize::from(u16::from_be_bytes(*bytes[2..].first_chunk()?))),
+            126 => (
+                4,
+                usize::from(u16::from_be_bytes(*bytes[2..].first_chunk()?)),
+            ),
             127 => (10, u64::from_be_bytes(*bytes[2..].first_chunk()?) as usize),
             length => (2, usize::from(length)),
         };

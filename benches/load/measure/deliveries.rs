@@ -47,7 +47,11 @@ impl Subscribers {
         let mut sockets = Vec::with_capacity(count);
         for number in 0..count {
             let mut socket = daemon.connect().await?;
-            subscribe(&mut socket, &format!("diagnostic.{{task,other-{number}}}.*")).await?;
+            subscribe(
+                &mut socket,
+                &format!("diagnostic.{{task,other-{number}}}.*"),
+            )
+            .await?;
             sockets.push(socket);
         }
         Ok(Self { sockets })

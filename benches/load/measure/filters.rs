@@ -7,7 +7,7 @@ use anyhow::ensure;
 use opstead::filter::{Filter, FilterKind, FilterSet};
 use serde_json::{Map, json};
 
-use crate::report::{Report, Target, Usage};
+use crate::report::{Report, Target, Usage, rounded};
 use crate::rounds::{Figures, median};
 
 const MACHINES: usize = 1_000;
@@ -37,11 +37,11 @@ pub(super) fn run(rounds: usize) -> anyhow::Result<Report> {
         parameters: json!({
             "filters": filters.len(),
             "matching": FILTERS_EACH,
-            "seen_p50_us": seen.p50_ms * 1e3,
-            "seen_p99_us": seen.p99_ms * 1e3,
+            "seen_p50_us": rounded(seen.p50_ms * 1e3),
+            "seen_p99_us": rounded(seen.p99_ms * 1e3),
             "seen_target_us": SEEN_US,
-            "new_p50_us": new.p50_ms * 1e3,
-            "new_p99_us": new.p99_ms * 1e3,
+            "new_p50_us": rounded(new.p50_ms * 1e3),
+            "new_p99_us": rounded(new.p99_ms * 1e3),
             "new_target_us": NEW_US,
         }),
         durability: "none",

@@ -4,7 +4,7 @@
 use serde_json::json;
 
 use super::compare::{Side, alternate};
-use super::registrations::echoes;
+use super::registrations::{READ, echoes};
 use crate::closed_loop::{Clients, Load};
 use crate::daemon::{DURABILITY, Daemon};
 use crate::report::{Report, Target};
@@ -23,7 +23,7 @@ pub(super) async fn run(rounds: usize) -> anyhow::Result<Report> {
     let compared = alternate(
         rounds,
         REQUESTS,
-        Side::new(&echo.process, echoes(&echo, LOAD).await?),
+        Side::new(&echo.process, echoes(&echo, LOAD, READ).await?),
         Side::new(&daemon.process, lives(&daemon, LOAD).await?),
     )
     .await?;

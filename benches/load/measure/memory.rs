@@ -3,7 +3,7 @@
 use serde_json::{Map, json};
 
 use super::compare::expect_in_state;
-use super::registrations::registrations;
+use super::registrations::{READ, registrations};
 use crate::closed_loop::Load;
 use crate::daemon::{DURABILITY, Daemon};
 use crate::report::{Report, Target, Usage};
@@ -21,7 +21,7 @@ const TARGET_BYTES: f64 = 1024.0;
 
 pub(super) async fn run() -> anyhow::Result<Report> {
     let daemon = Daemon::start()?;
-    let mut clients = registrations(&daemon, LOAD).await?;
+    let mut clients = registrations(&daemon, LOAD, READ).await?;
     clients.run(BEFORE).await?;
     let (memory, cpu) = (daemon.process.memory_bytes()?, daemon.process.cpu_time()?);
     let round = clients.run(OPERATIONS).await?;

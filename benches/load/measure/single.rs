@@ -5,7 +5,7 @@ use serde_json::{Map, json};
 
 use super::compare::Side;
 use super::lives::lives;
-use super::registrations::{echoes, registrations};
+use super::registrations::{READ, echoes, registrations};
 use crate::closed_loop::{Clients, Load, Script};
 use crate::daemon::{DURABILITY, Daemon};
 use crate::report::{self, Report, Target};
@@ -31,7 +31,7 @@ struct Allowed {
 
 pub(super) async fn registration(rounds: usize) -> anyhow::Result<Report> {
     let daemon = Daemon::start()?;
-    let clients = registrations(&daemon, LOAD).await?;
+    let clients = registrations(&daemon, LOAD, READ).await?;
     let allowed = Allowed {
         flushes: 2.0,
         echoes: 1.5,
@@ -58,7 +58,7 @@ async fn run<S: Script>(
     allowed: &Allowed,
 ) -> anyhow::Result<Report> {
     let echo = Echo::start()?;
-    let mut echoes = Side::new(&echo.process, echoes(&echo, LOAD).await?);
+    let mut echoes = Side::new(&echo.process, echoes(&echo, LOAD, READ).await?);
     let mut measured = Side::new(&daemon.process, clients);
     echoes.clients.run(WARM_UP).await?;
     measured.clients.run(WARM_UP).await?;
