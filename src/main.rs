@@ -19,7 +19,17 @@ enum Command {
 }
 
 fn main() -> anyhow::Result<()> {
-    tracing_subscriber::fmt().with_writer(std::io::stderr).init();
-    let Command::Serve { data, listen, config } = Command::parse();
-    Ok(serve(ServeOptions { data, listen, config })?)
+    tracing_subscriber::fmt()
+        .with_writer(std::io::stderr)
+        .init();
+    let Command::Serve {
+        data,
+        listen,
+        config,
+    } = Command::parse();
+    Ok(serve(ServeOptions {
+        data,
+        listen,
+        config,
+    })?)
 }
