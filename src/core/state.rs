@@ -221,7 +221,7 @@ impl State {
         self.executors.values()
     }
 
-    /// Open operations by state.
+    /// Open operations by state; states that nothing is in are left out.
     pub fn counts(&self) -> &BTreeMap<OperationState, u64> {
         &self.counts
     }

@@ -1,6 +1,7 @@
 //! The methods of a manager, one file a family. They know nothing of sockets: parameters in,
 //! answer or error out.
 
+mod alerts;
 mod list;
 mod objects;
 mod operations;
@@ -15,6 +16,7 @@ use opstead_schema::params::FilterType;
 use opstead_schema::{ErrorObject, Limits};
 
 use super::errors;
+use crate::alerts::Hub;
 use crate::engine::{EngineHandle, Snapshot};
 use crate::filter::{Filter, FilterKind};
 
@@ -25,6 +27,7 @@ const MOST_IDS: usize = 10_000;
 #[derive(Clone)]
 pub struct Api {
     engine: EngineHandle,
+    hub: Arc<Hub>,
     log_id: Arc<str>,
     limits: Limits,
     started: Instant,
@@ -32,10 +35,11 @@ pub struct Api {
 
 impl Api {
     /// The methods in front of an engine. `limits` are told by `system.status`.
-    pub fn new(engine: EngineHandle, limits: Limits) -> Self {
+    pub fn new(engine: EngineHandle, hub: Arc<Hub>, limits: Limits) -> Self {
         let log_id = engine.reader().log_id().into();
         Self {
             engine,
+            hub,
             log_id,
             limits,
             started: Instant::now(),

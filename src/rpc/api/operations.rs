@@ -2,14 +2,14 @@
 
 use std::sync::Arc;
 
-use opstead_core::{Json, MethodKind, Operation, Purged};
+use opstead_core::{Json, MethodKind, Purged};
 use opstead_schema::params::{OperationParams, OperationsDismissParams, RegisterParams};
 use opstead_schema::results::Dismissed;
-use opstead_schema::{ErrorObject, METHOD_NOT_FOUND, Registration};
+use opstead_schema::{ErrorObject, OperationState, Registration, Timestamp};
 use serde_json::value::RawValue;
 
-use super::{Api, check_ids};
-use crate::engine::{RegisterRequest, Snapshot};
+use super::Api;
+use crate::engine::{PurgeTarget, RegisterRequest, Snapshot};
 use crate::journal::Entry;
 use crate::rpc::{convert, errors};
 
@@ -17,13 +17,13 @@ use crate::rpc::{convert, errors};
 const DISMISS_BATCH: usize = 1_000;
 
 impl Api {
-    /// `operations.register`. Answers once the operation is on disk.
-    pub async fn register(
+    /// `operations.register`. Handed over before this returns; answers once it is on disk.
+    pub fn register(
         &self,
         params: RegisterParams,
         registered_by: &Arc<str>,
-    ) -> Result<Registration, ErrorObject> {
-        let request = RegisterRequest {
+    ) -> impl Future<Output = Result<Registration, ErrorObject>> + Send + use<> {
+        self.register_request(RegisterRequest {
             method_name: params.method_name.into(),
             version: params.version,
             kwargs: params.kwargs.into(),
@@ -36,61 +36,55 @@ impl Api {
                 .collect(),
             tags: params.tags.into_iter().flatten().map(Into::into).collect(),
             registered_by: registered_by.clone(),
-        };
-        self.register_request(request).await
+        })
     }
 
-    /// `<subsystem>.<method>`: registers an operation, or answers a query.
-    pub async fn call_declared(
+    /// What `<subsystem>.<method>` is, if anybody declares it.
+    pub fn declared(&self, method_name: &str) -> Option<MethodKind> {
+        self.engine.method_kind(method_name)
+    }
+
+    /// `<subsystem>.<method>` of an operation: registers it with these kwargs.
+    pub fn register_by_name(
         &self,
         method_name: &str,
-        params: Option<&str>,
+        kwargs: Json,
         registered_by: &Arc<str>,
-    ) -> Result<Box<RawValue>, ErrorObject> {
-        let kwargs = match params {
-            None => Json::empty_object(),
-            Some(text) if text.trim_start().starts_with('{') => Json::from_text(text)
-                .map_err(|error| errors::invalid_param("", &error.to_string()))?,
-            Some(_) => {
-                let message = "the kwargs of a subsystem's method are given by name";
-                return Err(errors::invalid_param("", message));
-            }
-        };
-        match self.engine.method_kind(method_name) {
-            None => Err(method_not_found(method_name)),
-            Some(MethodKind::Query) => {
-                let objects = Arc::new(convert::Objects(self.snapshot().await?));
-                let answer = self.engine.query(method_name, kwargs, objects).await;
-                answer
-                    .map(|answer| convert::json(&answer))
-                    .map_err(errors::engine)
-            }
-            Some(MethodKind::Operation) => {
-                let request = RegisterRequest {
-                    method_name: method_name.into(),
-                    version: None,
-                    kwargs,
-                    id: None,
-                    claims: Vec::new(),
-                    tags: Vec::new(),
-                    registered_by: registered_by.clone(),
-                };
-                let registration = self.register_request(request).await?;
-                Ok(opstead_schema::to_json(&registration).expect("a registration is JSON"))
-            }
-        }
+    ) -> impl Future<Output = Result<Registration, ErrorObject>> + Send + use<> {
+        self.register_request(RegisterRequest {
+            method_name: method_name.into(),
+            version: None,
+            kwargs,
+            id: None,
+            claims: Vec::new(),
+            tags: Vec::new(),
+            registered_by: registered_by.clone(),
+        })
     }
 
-    async fn register_request(
+    /// `<subsystem>.<method>` of a query: answers it.
+    pub async fn query(
+        &self,
+        method_name: &str,
+        kwargs: Json,
+    ) -> Result<Box<RawValue>, ErrorObject> {
+        let objects = Arc::new(convert::Objects(self.snapshot().await?));
+        let answer = self.engine.query(method_name, kwargs, objects).await;
+        answer
+            .map(|answer| convert::json(&answer))
+            .map_err(errors::engine)
+    }
+
+    fn register_request(
         &self,
         request: RegisterRequest,
-    ) -> Result<Registration, ErrorObject> {
-        let registration = self
-            .engine
-            .register(request)
-            .await
-            .map_err(errors::engine)?;
-        Ok(convert::registration(&registration, &self.log_id))
+    ) -> impl Future<Output = Result<Registration, ErrorObject>> + Send + use<> {
+        let registration = self.engine.register(request);
+        let log_id = self.log_id.clone();
+        async move {
+            let registration = registration.await.map_err(errors::engine)?;
+            Ok(convert::registration(&registration, &log_id))
+        }
     }
 
     /// `operations.get`.
@@ -121,105 +115,85 @@ impl Api {
         Ok(ended.map(|operation| convert::operation(&operation, &[])))
     }
 
-    /// `operations.cancel`.
-    pub async fn cancel(
+    /// `operations.cancel`. Handed over before this returns.
+    pub fn cancel(
         &self,
         params: OperationParams,
-    ) -> Result<opstead_schema::Operation, ErrorObject> {
-        let canceled = self
-            .engine
-            .cancel(params.id.into())
-            .await
-            .map_err(errors::engine)?;
-        Ok(convert::operation(&canceled, &[]))
+    ) -> impl Future<Output = Result<opstead_schema::Operation, ErrorObject>> + Send + use<> {
+        let canceled = self.engine.cancel(params.id.into());
+        async move {
+            let operation = canceled.await.map_err(errors::engine)?;
+            Ok(convert::operation(&operation, &[]))
+        }
     }
 
-    /// `operations.dismiss`.
-    pub async fn dismiss(&self, params: OperationsDismissParams) -> Result<Dismissed, ErrorObject> {
-        let operations = match (params.ids, params.finished_before) {
-            (Some(ids), None) if params.states.is_none() => {
-                check_ids(&ids)?;
-                self.beside(move |api, snapshot| api.ended_by_id(&snapshot, &ids))
-                    .await?
+    /// `operations.dismiss`. Those named by id are handed over before this returns.
+    pub fn dismiss(
+        &self,
+        params: OperationsDismissParams,
+    ) -> impl Future<Output = Result<Dismissed, ErrorObject>> + Send + use<> {
+        let api = self.clone();
+        let by_id = match &params {
+            OperationsDismissParams {
+                ids: Some(ids),
+                finished_before: None,
+                states: None,
+            } => {
+                let ids = ids.iter().map(|id| id.as_str().into()).collect();
+                Some(self.engine.purge(PurgeTarget::Ids(ids)))
             }
-            (None, Some(before)) => {
-                let states = params.states;
-                let due = move |entry: &Entry| {
-                    convert::time(entry.finished_at) < before
-                        && states
-                            .as_ref()
-                            .is_none_or(|states| states.contains(&convert::state(entry.state)))
-                };
-                self.beside(move |api, snapshot| api.ended_before(&snapshot, due))
-                    .await?
-            }
-            _ => {
-                let message = "name either ids, or finishedBefore and perhaps states";
-                return Err(errors::invalid_param("", message));
-            }
+            _ => None,
         };
+        async move {
+            let dismissed = match (by_id, params.ids, params.finished_before) {
+                (Some(purge), ..) => purge.await.map_err(errors::engine)?,
+                (None, None, Some(before)) => api.dismiss_before(before, params.states).await?,
+                _ => {
+                    let message = "name either ids, or finishedBefore and perhaps states";
+                    return Err(errors::invalid_param("", message));
+                }
+            };
+            Ok(Dismissed {
+                dismissed: dismissed as u64,
+            })
+        }
+    }
+
+    async fn dismiss_before(
+        &self,
+        before: Timestamp,
+        states: Option<Vec<OperationState>>,
+    ) -> Result<usize, ErrorObject> {
+        let wanted = move |entry: &Entry| {
+            let state = convert::state(entry.state);
+            convert::time(entry.finished_at) < before
+                && states.as_ref().is_none_or(|states| states.contains(&state))
+        };
+        let due = self
+            .beside(move |api, snapshot| api.ended(&snapshot, wanted))
+            .await?;
         let mut dismissed = 0;
-        for batch in operations.chunks(DISMISS_BATCH) {
-            dismissed += self
-                .engine
-                .purge(batch.to_vec())
-                .await
-                .map_err(errors::engine)? as u64;
+        for batch in due.chunks(DISMISS_BATCH) {
+            let purge = self.engine.purge(PurgeTarget::Operations(batch.to_vec()));
+            dismissed += purge.await.map_err(errors::engine)?;
         }
-        Ok(Dismissed { dismissed })
+        Ok(dismissed)
     }
 
-    fn ended_by_id(&self, snapshot: &Snapshot, ids: &[String]) -> Result<Vec<Purged>, ErrorObject> {
-        let mut operations = Vec::with_capacity(ids.len());
-        for (index, id) in ids.iter().enumerate() {
-            if snapshot.state.operation(id).is_some() {
-                let pointer = format!("/ids/{index}");
-                return Err(errors::invalid_param(
-                    &pointer,
-                    &format!("{id:?} is not done"),
-                ));
-            }
-            let ended = self
-                .engine
-                .reader()
-                .ended(id)
-                .map_err(|error| errors::read(&error))?;
-            let operation = ended.ok_or_else(|| errors::operation_not_found(id))?;
-            operations.push(purged(&operation));
-        }
-        Ok(operations)
-    }
-
-    fn ended_before(
+    fn ended(
         &self,
         snapshot: &Snapshot,
-        due: impl Fn(&Entry) -> bool,
+        wanted: impl Fn(&Entry) -> bool,
     ) -> Result<Vec<Purged>, ErrorObject> {
         let mut operations = Vec::new();
-        for entry in snapshot.archive.after(0).filter(|entry| due(entry)) {
+        for entry in snapshot.archive.after(0).filter(|entry| wanted(entry)) {
             let record = self
                 .engine
                 .reader()
                 .record(entry)
                 .map_err(|error| errors::read(&error))?;
-            operations.extend(record.map(|operation| purged(&operation)));
+            operations.extend(record.map(|operation| Purged::from(&*operation)));
         }
         Ok(operations)
-    }
-}
-
-fn purged(operation: &Operation) -> Purged {
-    let subject = &operation.subject;
-    Purged {
-        sequence: subject.sequence,
-        alert_name: subject.alert_name.clone(),
-    }
-}
-
-pub(in crate::rpc) fn method_not_found(method_name: &str) -> ErrorObject {
-    ErrorObject {
-        code: METHOD_NOT_FOUND,
-        message: format!("there is no method {method_name:?}; methods.list and rpc.discover tell"),
-        data: None,
     }
 }
