@@ -86,6 +86,7 @@ pub enum ServeError {
 pub fn serve(options: ServeOptions) -> Result<(), ServeError> {
     let config = Config::load(options.config.as_deref())?;
     abort_when_storage_panics();
+    allow_many_files();
     make_folder(&options.data)?;
     let journal = SledJournal::open(&options.data, &config.journal_options())?;
     let reader = journal.reader();
@@ -180,6 +181,19 @@ fn executors(
         executors.push(Arc::new(Diagnostic));
     }
     Ok(executors)
+}
+
+/// Takes as many open files as the system allows: each connection is one.
+fn allow_many_files() {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let limit = getrlimit(Resource::Nofile);
+    let raised = Rlimit {
+        current: limit.maximum,
+        ..limit
+    };
+    if let Err(error) = setrlimit(Resource::Nofile, raised) {
+        tracing::warn!(%error, "the limit of open files could not be raised");
+    }
 }
 
 fn runtime() -> Result<Runtime, ServeError> {

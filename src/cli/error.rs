@@ -303,7 +303,10 @@ mod tests {
         ] {
             assert_eq!(refused(ErrorObject::new(code, "no")).exit, exit, "{code:?}");
         }
-        assert_eq!(CliError::Daemon(Error::TimedOut).tell().exit, Exit::TimedOut);
+        assert_eq!(
+            CliError::Daemon(Error::TimedOut).tell().exit,
+            Exit::TimedOut
+        );
         let connect = |kind: io::ErrorKind| {
             CliError::Daemon(Error::Connect {
                 target: "unix:x".to_owned(),

@@ -33,7 +33,9 @@ pub(super) async fn run(arguments: CallArguments) -> Result<Exit, CliError> {
     }
     let client = connect(&arguments.daemon).await?;
     let declaration = declaration(&client, &arguments.method).await?;
-    let schemas = declaration.as_ref().and_then(|found| found.kwargs_schema.as_deref());
+    let schemas = declaration
+        .as_ref()
+        .and_then(|found| found.kwargs_schema.as_deref());
     let schemas = schemas.map(Schemas::of_object).unwrap_or_default();
     let kwargs = Values::parse(&arguments.values, &schemas)?.into_json();
     if declaration.is_some_and(|found| found.kind == MethodKind::Query) {
@@ -46,7 +48,9 @@ pub(super) async fn run(arguments: CallArguments) -> Result<Exit, CliError> {
 /// What the daemon knows of a method; nothing if it does not know it, which it shall say itself.
 async fn declaration(client: &Client, name: &str) -> Result<Option<MethodDeclaration>, CliError> {
     let methods = client.methods().await?.into_iter();
-    Ok(methods.filter(|found| found.name == name).max_by_key(|found| found.version))
+    Ok(methods
+        .filter(|found| found.name == name)
+        .max_by_key(|found| found.version))
 }
 
 fn answered_at_once(arguments: &CallArguments) -> Result<(), CliError> {
@@ -54,7 +58,10 @@ fn answered_at_once(arguments: &CallArguments) -> Result<(), CliError> {
         return Ok(());
     }
     Err(CliError::usage(
-        format!("{} is answered at once and registers nothing by itself", arguments.method),
+        format!(
+            "{} is answered at once and registers nothing by itself",
+            arguments.method
+        ),
         "--id, --tag and --wait are for operations",
     ))
 }
@@ -91,7 +98,9 @@ fn unanswered(arguments: &CallArguments) -> CliError {
         Some(_) => "repeat the call: with the same --id it registers once",
         None => "opstead tasks shows whether it is registered; with an --id a call can be repeated",
     };
-    CliError::Unanswered { hint: hint.to_owned() }
+    CliError::Unanswered {
+        hint: hint.to_owned(),
+    }
 }
 
 async fn wait(
@@ -100,8 +109,11 @@ async fn wait(
     output: Output,
 ) -> Result<Exit, CliError> {
     let id = &registration.id;
-    let mut progress =
-        if output.is_json() { Progress::silent() } else { Progress::on_stderr() };
+    let mut progress = if output.is_json() {
+        Progress::silent()
+    } else {
+        Progress::on_stderr()
+    };
     let mut was_away = false;
     let following = follow(client, registration, |sight| match sight {
         Sight::Progress(info) => {

@@ -29,14 +29,20 @@ fn lines(operation: &Operation) -> Vec<String> {
     let error = operation.error.as_ref().map(ToString::to_string);
     let mut lines = facts(&[
         ("Id", operation.id.clone()),
-        ("Method", format!("{}, version {}", operation.method_name, operation.version)),
+        (
+            "Method",
+            format!("{}, version {}", operation.method_name, operation.version),
+        ),
         ("Arguments", operation.kwargs.get().to_owned()),
         ("Alert name", operation.alert_name.clone()),
         ("State", state(operation)),
         ("Progress", words::progress(&operation.operation_info)),
         ("Claims", claims.join(", ")),
         ("Tags", operation.tags.join(", ")),
-        ("Registered", format!("{} by {}", operation.registered_at, operation.registered_by)),
+        (
+            "Registered",
+            format!("{} by {}", operation.registered_at, operation.registered_by),
+        ),
         ("Started", time(operation.started_at)),
         ("Finished", time(operation.finished_at)),
         ("Executor", operation.executor.clone().unwrap_or_default()),
@@ -53,7 +59,11 @@ fn lines(operation: &Operation) -> Vec<String> {
     // After an error the result is that error.
     if let (Some(result), None) = (&operation.result, &operation.error) {
         lines.push("Result".to_owned());
-        lines.extend(pretty(result.get()).into_iter().map(|line| format!("  {line}")));
+        lines.extend(
+            pretty(result.get())
+                .into_iter()
+                .map(|line| format!("  {line}")),
+        );
     }
     lines.iter().map(|line| plain(line)).collect()
 }

@@ -21,8 +21,14 @@ pub(super) async fn run(arguments: StatusArguments) -> Result<Exit, CliError> {
 
 fn lines(target: &str, status: &SystemStatus) -> Vec<String> {
     let counts = status.counts.iter().filter(|(_, count)| **count > 0);
-    let counts: Vec<String> = counts.map(|(state, count)| format!("{count} {state}")).collect();
-    let operations = if counts.is_empty() { "none".to_owned() } else { counts.join(", ") };
+    let counts: Vec<String> = counts
+        .map(|(state, count)| format!("{count} {state}"))
+        .collect();
+    let operations = if counts.is_empty() {
+        "none".to_owned()
+    } else {
+        counts.join(", ")
+    };
     let log = format!(
         "{}, cursor {}, kept after {}",
         status.log_id, status.cursor, status.oldest_cursor
@@ -36,7 +42,11 @@ fn lines(target: &str, status: &SystemStatus) -> Vec<String> {
         ("Operations", operations),
     ];
     for executor in &status.executors {
-        let attached = if executor.attached { "" } else { ", not attached" };
+        let attached = if executor.attached {
+            ""
+        } else {
+            ", not attached"
+        };
         let load = format!(
             "{}: {} of {} running{attached}",
             executor.executor, executor.running, executor.capacity

@@ -36,7 +36,10 @@ async fn open_operations(
     tasks: &[TaskInfo],
 ) -> Result<BTreeMap<String, Operation>, Error> {
     let mut missing: BTreeSet<&str> = tasks.iter().map(|task| task.id.as_str()).collect();
-    let open = OperationState::ALL.iter().copied().filter(|state| !state.has_ended());
+    let open = OperationState::ALL
+        .iter()
+        .copied()
+        .filter(|state| !state.has_ended());
     let mut params = OperationsListParams {
         states: Some(open.collect()),
         page_size: PAGE_SIZE_MOST,

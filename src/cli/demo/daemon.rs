@@ -49,7 +49,11 @@ impl Daemon {
         let reading = spawn_blocking(move || read_line(stdout));
         let (line, stdout) = match timeout(START, reading).await {
             Ok(read) => read.map_err(io::Error::other)??,
-            Err(_) => return Err(CliError::Demo("the daemon was not ready in time".to_owned())),
+            Err(_) => {
+                return Err(CliError::Demo(
+                    "the daemon was not ready in time".to_owned(),
+                ));
+            }
         };
         if !line.starts_with("opstead is ready") {
             return Err(CliError::Demo("the daemon did not start".to_owned()));
@@ -83,7 +87,9 @@ impl Daemon {
         let asked = Instant::now();
         while self.process.try_wait()?.is_none() {
             if asked.elapsed() > END {
-                return Err(CliError::Demo("the daemon did not end when asked".to_owned()));
+                return Err(CliError::Demo(
+                    "the daemon did not end when asked".to_owned(),
+                ));
             }
             sleep(Duration::from_millis(20)).await;
         }

@@ -48,9 +48,15 @@ impl Evidence {
         let pairs = received.iter().zip(received.iter().skip(1));
         Self {
             received: received.len(),
-            lost: logged.keys().filter(|fact| !times.contains_key(*fact)).count(),
+            lost: logged
+                .keys()
+                .filter(|fact| !times.contains_key(*fact))
+                .count(),
             repeated: times.values().map(|count| count - 1).sum(),
-            untrue: times.keys().filter(|fact| !logged.contains_key(*fact)).count(),
+            untrue: times
+                .keys()
+                .filter(|fact| !logged.contains_key(*fact))
+                .count(),
             out_of_order: pairs.filter(|(one, next)| one.cursor > next.cursor).count(),
         }
     }
@@ -63,10 +69,22 @@ impl Evidence {
 
 impl fmt::Display for Evidence {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { received, lost, repeated, untrue, out_of_order } = self;
-        write!(formatter, "{received} alerts received, {lost} lost, {repeated} repeated")?;
+        let Self {
+            received,
+            lost,
+            repeated,
+            untrue,
+            out_of_order,
+        } = self;
+        write!(
+            formatter,
+            "{received} alerts received, {lost} lost, {repeated} repeated"
+        )?;
         if untrue + out_of_order > 0 {
-            write!(formatter, ", {untrue} not in the log, {out_of_order} out of order")?;
+            write!(
+                formatter,
+                ", {untrue} not in the log, {out_of_order} out of order"
+            )?;
         }
         Ok(())
     }
@@ -89,9 +107,17 @@ mod tests {
     #[test]
     fn what_is_lost_or_repeated_is_counted() {
         for (received, line, clean) in [
-            (&[1, 2, 3][..], "3 alerts received, 0 lost, 0 repeated", true),
+            (
+                &[1, 2, 3][..],
+                "3 alerts received, 0 lost, 0 repeated",
+                true,
+            ),
             (&[1, 3], "2 alerts received, 1 lost, 0 repeated", false),
-            (&[1, 2, 2, 2, 3], "5 alerts received, 0 lost, 2 repeated", false),
+            (
+                &[1, 2, 2, 2, 3],
+                "5 alerts received, 0 lost, 2 repeated",
+                false,
+            ),
             (
                 &[1, 3, 2],
                 "3 alerts received, 0 lost, 0 repeated, 0 not in the log, 1 out of order",

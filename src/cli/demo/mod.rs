@@ -41,7 +41,11 @@ pub(super) async fn run() -> Result<Exit, CliError> {
     match told {
         Ok(evidence) => {
             println!("{evidence}");
-            Ok(if evidence.is_clean() { Exit::Done } else { Exit::Failed })
+            Ok(if evidence.is_clean() {
+                Exit::Done
+            } else {
+                Exit::Failed
+            })
         }
         Err(error) => {
             let log = folder.daemon_log_tail();

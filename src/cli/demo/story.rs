@@ -3,9 +3,7 @@
 use std::time::{Duration, Instant};
 
 use opstead_client::schema::params::{AlertsReadParams, RegisterParams};
-use opstead_client::schema::{
-    Alert, Operation, OperationState, Registration, Response, to_json,
-};
+use opstead_client::schema::{Alert, Operation, OperationState, Registration, Response, to_json};
 use opstead_client::{Client, ClientConfig, Error, SubscribeOptions, Subscription};
 use serde_json::{Value, json};
 
@@ -29,7 +27,10 @@ const KILLED_PERCENT: f64 = 60.0;
 
 /// Tells the whole story; what it comes to is the evidence.
 pub(super) async fn tell(folder: &Folder) -> Result<Evidence, CliError> {
-    println!("Opstead demo, in a fresh folder: {}\n", folder.path().display());
+    println!(
+        "Opstead demo, in a fresh folder: {}\n",
+        folder.path().display()
+    );
     let daemon = Daemon::start(folder).await?;
     println!("1. A daemon is started: process {}.", daemon.process_id());
     let client = Client::connect(Daemon::target(folder), ClientConfig::default()).await?;
@@ -47,14 +48,22 @@ pub(super) async fn tell(folder: &Folder) -> Result<Evidence, CliError> {
     daemon.kill()?;
     println!("   The daemon is gone, without a warning. It is started again.");
     let daemon = Daemon::start(folder).await?;
-    println!("   Process {} is ready, and both clients come back by themselves.", daemon.process_id());
+    println!(
+        "   Process {} is ready, and both clients come back by themselves.",
+        daemon.process_id()
+    );
     resume(&client, copy, &deletion).await?;
 
-    println!("\n9. What the second client was told is compared with the whole log, read from disk.");
+    println!(
+        "\n9. What the second client was told is compared with the whole log, read from disk."
+    );
     let log = read_log(&client).await?;
     let head = log.last().map_or(0, |fact| fact.cursor);
     let received = witness.received_up_to(head).await?;
-    println!("   In the log: {} alerts, up to cursor {head}.\n", log.len());
+    println!(
+        "   In the log: {} alerts, up to cursor {head}.\n",
+        log.len()
+    );
     daemon.stop().await?;
     Ok(Evidence::of(&received, &log))
 }
@@ -81,13 +90,19 @@ struct Copy {
 
 impl Copy {
     async fn begin(client: &Client) -> Result<Self, CliError> {
-        println!("\n4. \"vm\" is copied to \"backup\". The answer comes when the copy is registered on disk:");
+        println!(
+            "\n4. \"vm\" is copied to \"backup\". The answer comes when the copy is registered on disk:"
+        );
         let options = SubscribeOptions::new("storage.Image.backup");
         let alerts = client.subscribe(options).await?;
         let arguments = json!({"source": "vm", "target": "backup"});
         let registration = register(client, "storage.copyImage", arguments).await?;
         tell_lines(&words::registration(&registration));
-        Ok(Self { id: registration.id, alerts, shown_percent: -STEP_PERCENT })
+        Ok(Self {
+            id: registration.id,
+            alerts,
+            shown_percent: -STEP_PERCENT,
+        })
     }
 
     /// Follows it until it is so far.
@@ -95,7 +110,10 @@ impl Copy {
         loop {
             let alert = self.next().await?;
             if ended(&alert) {
-                return Err(CliError::Demo(format!("the copy is {} too early", alert.event)));
+                return Err(CliError::Demo(format!(
+                    "the copy is {} too early",
+                    alert.event
+                )));
             }
             if alert.operation_info.percentage.value() >= percent {
                 return Ok(());
@@ -138,7 +156,9 @@ async fn crowd(client: &Client, mut copy: Copy) -> Result<(Copy, Registration), 
     match register(client, "storage.resizeImage", arguments).await {
         Err(Error::Refused(refusal)) => {
             println!("   Rejected: it conflicts beyond hope; nothing of it is stored.");
-            tell_lines(&words::reasons(&refusal.details().unwrap_or_default().reasons));
+            tell_lines(&words::reasons(
+                &refusal.details().unwrap_or_default().reasons,
+            ));
         }
         Err(error) => return Err(error.into()),
         Ok(_) => return Err(CliError::Demo("the resize was not rejected".to_owned())),
@@ -150,7 +170,10 @@ async fn crowd(client: &Client, mut copy: Copy) -> Result<(Copy, Registration), 
 async fn resume(client: &Client, mut copy: Copy, deletion: &Registration) -> Result<(), CliError> {
     client.wait_for_reconnect(SOON).await?;
     let operation = client.operation(&copy.id).await?;
-    println!("\n8. The copy goes on: it is {}, attempt {}.", operation.state, operation.attempt);
+    println!(
+        "\n8. The copy goes on: it is {}, attempt {}.",
+        operation.state, operation.attempt
+    );
     let since = Instant::now();
     while !ended(&copy.next().await?) {}
     let operation = client.operation(&copy.id).await?;
@@ -175,7 +198,10 @@ async fn register(client: &Client, method: &str, arguments: Value) -> Result<Reg
 
 /// The whole log as it is on disk.
 async fn read_log(client: &Client) -> Result<Vec<Fact>, CliError> {
-    let mut params = AlertsReadParams { filter: FILTER.to_owned(), ..AlertsReadParams::default() };
+    let mut params = AlertsReadParams {
+        filter: FILTER.to_owned(),
+        ..AlertsReadParams::default()
+    };
     let mut log = Vec::new();
     loop {
         let page = client.read_alerts(&params).await?;

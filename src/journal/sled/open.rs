@@ -281,6 +281,7 @@ fn initialise(
 /// of them when it fails.
 fn open_database(log: &Path, options: &Options, report: &mut OpenReport) -> Result<Db, OpenError> {
     fs::create_dir_all(log)?;
+    wait_for_previous(log)?;
     report.snapshots_removed += remove_snapshots(log, true)?;
     let config = sled::Config::new()
         .path(log)
@@ -298,6 +299,17 @@ fn open_database(log: &Path, options: &Options, report: &mut OpenReport) -> Resu
     warn!(%error, removed, "the database did not open; trying again without its snapshot files");
     report.snapshots_removed += removed;
     open()
+}
+
+/// Waits until sled is closed. A journal of this process that was dropped, above all one that had
+/// failed, may have left threads of sled behind, which end soon; other daemons are kept away by
+/// our own lock.
+fn wait_for_previous(log: &Path) -> io::Result<()> {
+    let database = log.join("db");
+    if database.exists() {
+        flock(File::open(database)?, FlockOperation::LockExclusive)?;
+    }
+    Ok(())
 }
 
 fn remove_snapshots(log: &Path, only_unfinished: bool) -> io::Result<usize> {

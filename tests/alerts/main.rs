@@ -1,0 +1,8 @@
+//! What subscribers are promised, as far as the hub can keep it, over the journal in memory.
+
+mod beginnings;
+mod costs;
+mod delivery;
+mod reading;
+mod torture;
+mod world;
