@@ -183,23 +183,28 @@ fn tell_refusal(error: &ErrorObject) -> Told {
             hint: "opstead show ID tells of what it conflicts with".to_owned(),
         };
     }
-    let mut lines: Vec<String> = details
+    let lines: Vec<String> = details
         .faults
         .iter()
         .map(|fault| format!("  {}: {}", fault.pointer, fault.message))
         .collect();
-    if let Some(position) = details.position {
-        lines.push(format!("  at byte {position} of the filter"));
-    }
     let (exit, hint) = exit_and_hint(error.code, known);
     let hint = match (details.use_method, details.state) {
         (Some(method), _) => format!("use opstead call {method}"),
         (None, Some(state)) => format!("it is {state}"),
         (None, None) => hint.to_owned(),
     };
+    // Faults have a line each; the message lists them once more.
+    let sentence = match lines.is_empty() {
+        true => format!("opstead: {error}."),
+        false => format!(
+            "opstead: the arguments are not the method's ({}).",
+            error.code
+        ),
+    };
     Told {
         exit,
-        sentence: format!("opstead: {error}."),
+        sentence,
         details: lines,
         hint,
     }

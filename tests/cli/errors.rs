@@ -51,7 +51,7 @@ fn a_wrong_token_is_77() {
 fn a_bad_filter_is_2_with_its_place() {
     let daemon = Daemon::start();
     for command in ["tasks", "watch", "wait"] {
-        refused(&daemon.run(&[command, "a[b"]), 2, "of the filter");
+        refused(&daemon.run(&[command, "a[b"]), 2, "at character 1");
         refused(
             &daemon.run(&[command, "a(b", "--type", "regexp"]),
             2,
@@ -90,8 +90,8 @@ fn usage_is_2() {
 fn faults_are_told_with_their_places() {
     let daemon = Daemon::start();
     let ran = daemon.run(&["call", "storage.createImage", "image=../x", "sizeBytes=0"]);
-    refused(&ran, 2, "/image: ");
-    assert!(ran.stderr.contains("/sizeBytes: "), "{ran:?}");
+    refused(&ran, 2, "/kwargs/image: ");
+    assert!(ran.stderr.contains("/kwargs/sizeBytes: "), "{ran:?}");
 }
 
 #[test]
