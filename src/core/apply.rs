@@ -67,7 +67,9 @@ impl State {
         operation.cursor = cursor;
         operation.updated_at = time;
         match &event.change {
-            Change::Registered(_) | Change::Postponed | Change::CancelRequested => {}
+            Change::Registered(_) | Change::Postponed => {}
+            // The daemon's word took the place of the executor's.
+            Change::CancelRequested => operation.described = false,
             Change::Progressed { described } => operation.described = *described,
             Change::ErrorRecorded(error) => operation.non_fatal_errors.push(error.clone()),
             Change::Started { attempt, executor } => {
@@ -270,6 +272,9 @@ impl State {
     fn count(&mut self, before: OperationState, after: OperationState) {
         if let Some(count) = self.counts.get_mut(&before) {
             *count -= 1;
+            if *count == 0 {
+                self.counts.remove(&before);
+            }
         }
         if !after.is_done() {
             self.count_new(after);

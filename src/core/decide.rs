@@ -144,6 +144,9 @@ impl State {
                         .collect(),
                 ))
             }
+            Order::Purge { operations } if operations.is_empty() => {
+                Ok(Decision::reply(Reply::Done))
+            }
             Order::Purge { operations } => {
                 Ok(Decision::done(vec![EventBody::Purged { operations }]))
             }
@@ -236,7 +239,7 @@ impl State {
     }
 
     /// The next operation that can start: the oldest of those that a free executor offers.
-    fn next_start(&self) -> Option<EventBody> {
+    pub(super) fn next_start(&self) -> Option<EventBody> {
         let free = |executor: &&crate::state::Executor| {
             executor.attached && executor.running.len() < executor.capacity as usize
         };

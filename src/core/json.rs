@@ -52,30 +52,66 @@ impl Json {
         serde_json::from_str(self.as_str())
     }
 
+    /// Reads a member that is there: `null` is then a value like any other, so that what was
+    /// written comes back.
+    pub(crate) fn deserialize_present<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<Option<Self>, D::Error> {
+        Self::deserialize(deserializer).map(Some)
+    }
+
     /// Whether both mean the same: key order and white space aside, numbers as they are written.
+    /// What is nested deeper than 64 levels is compared as written.
     pub fn same_as(&self, other: &Self) -> bool {
-        self.as_str() == other.as_str() || canonical(&self.0) == canonical(&other.0)
+        self.as_str() == other.as_str() || canonical(self) == canonical(other)
     }
 }
 
+/// How deep two texts are compared for meaning. Each level reads what is below it once more, and
+/// each is a stack frame, so neither may be the sender's choice.
+const COMPARED_LEVELS: usize = 64;
+
 /// The text with sorted keys and no white space between values.
-fn canonical(raw: &RawValue) -> String {
+fn canonical(json: &Json) -> String {
+    let mut written = String::with_capacity(json.as_str().len());
+    write_canonical(&json.0, COMPARED_LEVELS, &mut written);
+    written
+}
+
+fn write_canonical(raw: &RawValue, levels: usize, out: &mut String) {
     let text = raw.get();
-    let written = match text.as_bytes().first() {
-        Some(b'{') => serde_json::from_str::<BTreeMap<String, &RawValue>>(text).map(|members| {
-            let members: BTreeMap<_, _> = members
-                .iter()
-                .map(|(key, value)| (key, canonical(value)))
-                .collect();
-            format!("{members:?}")
-        }),
-        Some(b'[') => serde_json::from_str::<Vec<&RawValue>>(text)
-            .map(|items| format!("{:?}", items.into_iter().map(canonical).collect::<Vec<_>>())),
-        Some(b'"') => serde_json::from_str::<String>(text).map(|string| format!("{string:?}")),
-        _ => return text.to_owned(),
-    };
-    // Only a lone surrogate in a string is JSON that serde_json reads raw but not as a string.
-    written.unwrap_or_else(|_| text.to_owned())
+    match text.as_bytes().first() {
+        Some(b'{') if levels > 0 => {
+            if let Ok(members) = serde_json::from_str::<BTreeMap<String, &RawValue>>(text) {
+                out.push('{');
+                for (key, value) in members {
+                    out.push_str(&format!("{key:?}:"));
+                    write_canonical(value, levels - 1, out);
+                    out.push(',');
+                }
+                return out.push('}');
+            }
+        }
+        Some(b'[') if levels > 0 => {
+            if let Ok(items) = serde_json::from_str::<Vec<&RawValue>>(text) {
+                out.push('[');
+                for item in items {
+                    write_canonical(item, levels - 1, out);
+                    out.push(',');
+                }
+                return out.push(']');
+            }
+        }
+        Some(b'"') => {
+            if let Ok(string) = serde_json::from_str::<String>(text) {
+                return out.push_str(&format!("{string:?}"));
+            }
+        }
+        _ => {}
+    }
+    // A number or a word; or too deep; or a string with a lone surrogate, which serde_json reads
+    // raw but not as a string.
+    out.push_str(text);
 }
 
 impl From<Box<RawValue>> for Json {
@@ -130,5 +166,22 @@ mod tests {
         assert!(!same("[1,2]", "[2,1]"));
         assert!(!same(r#"{"a":"1"}"#, r#"{"a":1}"#));
         assert!(!same(r#"["a\",\"b"]"#, r#"["a","b"]"#));
+    }
+
+    /// The sender chooses the nesting; comparing must cost neither the stack nor doubled memory.
+    #[test]
+    fn deep_nesting_is_compared_within_bounds() {
+        let nested = |depth: usize, inner: &str| {
+            let text = format!("{}{inner}{}", r#"{"a":["#.repeat(depth), "]}".repeat(depth));
+            Json::from_text(&text).expect("nested")
+        };
+        let same =
+            |depth| nested(depth, r#"{"x":1,"y":2}"#).same_as(&nested(depth, r#"{"y":2,"x":1}"#));
+        assert!(same(30));
+        assert!(
+            !same(100_000),
+            "too deep to be understood, so compared as written"
+        );
+        assert!(nested(100_000, "1").same_as(&nested(100_000, "1")));
     }
 }

@@ -286,7 +286,11 @@ pub struct Failure {
     /// For people.
     pub message: Arc<str>,
     /// More for programs, a JSON object.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        skip_serializing_if = "Option::is_none",
+        deserialize_with = "Json::deserialize_present"
+    )]
     pub data: Option<Json>,
 }
 

@@ -12,23 +12,31 @@ pub(crate) const NAME_CHARACTERS: usize = 200;
 /// The members of the kwargs, unparsed.
 pub(crate) type Members<'a> = BTreeMap<String, &'a RawValue>;
 
-/// Fills a template.
-pub(crate) fn render(template: &str, kwargs: &Members<'_>) -> Result<String, Fault> {
+/// Fills a template. Adds what is wrong to the faults, each kwarg's only once; the name is then
+/// worth nothing.
+pub(crate) fn render(template: &str, kwargs: &Members<'_>, faults: &mut Vec<Fault>) -> String {
+    let mut blame = |fault| {
+        if !faults.contains(&fault) {
+            faults.push(fault);
+        }
+    };
     let mut name = String::with_capacity(template.len() + 16);
     let mut rest = template;
     while let Some((before, after)) = rest.split_once('{') {
-        let (kwarg, after) = after.split_once('}').ok_or_else(|| {
-            Fault::new(
-                "",
-                format!("the template {template:?} has a brace that is not closed"),
-            )
-        })?;
+        let Some((kwarg, after)) = after.split_once('}') else {
+            let message = format!("the template {template:?} has a brace that is not closed");
+            blame(Fault::new("/kwargs", message));
+            break;
+        };
         name.push_str(before);
-        name.push_str(&value(kwarg, kwargs)?);
+        match value(kwarg, kwargs) {
+            Ok(value) => name.push_str(&value),
+            Err(fault) => blame(fault),
+        }
         rest = after;
     }
     name.push_str(rest);
-    Ok(name)
+    name
 }
 
 /// What is wrong with a name, if anything.
@@ -39,7 +47,10 @@ pub(crate) fn name_fault(name: &str) -> Option<&'static str> {
 }
 
 fn value(kwarg: &str, kwargs: &Members<'_>) -> Result<String, Fault> {
-    let fault = |message: &str| Fault::new(format!("/{kwarg}"), message);
+    let fault = |message: &str| {
+        let escaped = kwarg.replace('~', "~0").replace('/', "~1");
+        Fault::new(format!("/kwargs/{escaped}"), message)
+    };
     let raw = kwargs
         .get(kwarg)
         .ok_or_else(|| fault("is missing; a name is made from it"))?

@@ -6,8 +6,8 @@ use std::sync::{Arc, Mutex, Weak};
 use std::time::Duration;
 
 use opstead_core::{
-    Claim, Cursor, Failure, Fault, Json, Lease, Operation, Order, Purged, Refusal, Register,
-    Registration, Reply, State,
+    Claim, Cursor, Failure, Fault, Json, Lease, MethodKind, Operation, Order, Purged, Refusal,
+    Register, Registration, Reply, State,
 };
 use thiserror::Error;
 use tokio::sync::{mpsc, oneshot};
@@ -37,6 +37,7 @@ struct Shared {
     failed: AtomicBool,
     schemas: Schemas,
     executors: HashMap<String, Arc<dyn Executor>>,
+    kinds: HashMap<String, MethodKind>,
     reader: Arc<dyn Reader>,
     latest: Mutex<Weak<Snapshot>>,
     changes: Arc<Changes>,
@@ -46,7 +47,7 @@ struct Shared {
 pub(super) enum Request {
     Order(Order, oneshot::Sender<Result<Reply, EngineError>>),
     Snapshot(oneshot::Sender<Arc<Snapshot>>),
-    Purge(Vec<Purged>, oneshot::Sender<Result<usize, EngineError>>),
+    Purge(PurgeTarget, oneshot::Sender<Result<usize, EngineError>>),
     Progress(Lease),
     NonFatalError(Lease, Failure),
     Ended(Lease, Result<Json, Failure>),
@@ -69,6 +70,15 @@ impl Snapshot {
     pub fn cursor(&self) -> Cursor {
         self.state.head()
     }
+}
+
+/// Which ended operations to remove.
+#[derive(Clone, Debug)]
+pub enum PurgeTarget {
+    /// These; whoever is gone already is passed over.
+    Operations(Vec<Purged>),
+    /// Those of these ids; each must be there and done.
+    Ids(Vec<Arc<str>>),
 }
 
 /// A request to register an operation.
@@ -133,12 +143,19 @@ impl EngineHandle {
                 .into_iter()
                 .map(move |method| (method.name.to_string(), executor.clone()))
         };
+        let kinds = |executor: &Arc<dyn Executor>| {
+            let methods = executor.declarations();
+            methods
+                .into_iter()
+                .map(|method| (method.name.to_string(), method.kind))
+        };
         let shared = Arc::new(Shared {
             requests,
             queued: AtomicUsize::new(0),
             failed: AtomicBool::new(false),
             schemas,
             executors: executors.iter().flat_map(by_method).collect(),
+            kinds: executors.iter().flat_map(kinds).collect(),
             reader,
             latest: Mutex::new(Weak::new()),
             changes: Arc::new(Changes::default()),
@@ -147,43 +164,67 @@ impl EngineHandle {
     }
 
     /// Registers an operation durably, or answers an earlier registration under the same id. The
-    /// order is handed over at the first poll, so calls polled in turn take effect in turn.
-    pub async fn register(&self, request: RegisterRequest) -> Result<Registration, EngineError> {
-        self.check_kwargs(&request)?;
-        let register = Register {
-            method_name: request.method_name,
-            version: request.version,
-            kwargs: request.kwargs,
-            id: request.id,
-            ulid: "".into(),
-            claims: request.claims,
-            tags: request.tags,
-            registered_by: request.registered_by,
-            ended: None,
-        };
-        match self.order(Order::Register(Box::new(register)))?.await {
-            Ok(Ok(Reply::Registered(registration))) => Ok(registration),
-            Ok(Ok(other)) => unreachable!("a registration was answered with {other:?}"),
-            Ok(Err(refused)) => Err(refused),
-            Err(_) => Err(self.lost()),
+    /// order is handed over before this returns, so calls made in turn take effect in turn, also
+    /// when the answer is not waited for.
+    pub fn register(
+        &self,
+        request: RegisterRequest,
+    ) -> impl Future<Output = Result<Registration, EngineError>> + Send + use<> {
+        let sent = self.check_kwargs(&request).and_then(|()| {
+            self.order(Order::Register(Box::new(Register {
+                method_name: request.method_name,
+                version: request.version,
+                kwargs: request.kwargs,
+                id: request.id,
+                ulid: "".into(),
+                claims: request.claims,
+                tags: request.tags,
+                registered_by: request.registered_by,
+                ended: None,
+            })))
+        });
+        let handle = self.clone();
+        async move {
+            match handle.answer(sent?).await? {
+                Reply::Registered(registration) => Ok(registration),
+                other => unreachable!("a registration was answered with {other:?}"),
+            }
         }
     }
 
-    /// Cancels an operation. Answers how it stands then.
-    pub async fn cancel(&self, id: Arc<str>) -> Result<Arc<Operation>, EngineError> {
-        match self.order(Order::Cancel { id, ended: None })?.await {
-            Ok(Ok(Reply::Operation(operation))) => Ok(operation),
-            Ok(Ok(other)) => unreachable!("a cancellation was answered with {other:?}"),
-            Ok(Err(refused)) => Err(refused),
-            Err(_) => Err(self.lost()),
+    /// Cancels an operation, handed over like a registration. Answers how it stands then.
+    pub fn cancel(
+        &self,
+        id: Arc<str>,
+    ) -> impl Future<Output = Result<Arc<Operation>, EngineError>> + Send + use<> {
+        let sent = self.order(Order::Cancel { id, ended: None });
+        let handle = self.clone();
+        async move {
+            match handle.answer(sent?).await? {
+                Reply::Operation(operation) => Ok(operation),
+                other => unreachable!("a cancellation was answered with {other:?}"),
+            }
         }
     }
 
-    /// Removes ended operations for good. Answers how many were still there.
-    pub async fn purge(&self, operations: Vec<Purged>) -> Result<usize, EngineError> {
+    /// Whether a method is declared, and as what.
+    pub fn method_kind(&self, method_name: &str) -> Option<MethodKind> {
+        self.shared.kinds.get(method_name).copied()
+    }
+
+    /// Removes ended operations for good, handed over like a registration. Answers how many were
+    /// still there.
+    pub fn purge(
+        &self,
+        which: PurgeTarget,
+    ) -> impl Future<Output = Result<usize, EngineError>> + Send + use<> {
         let (reply, answer) = oneshot::channel();
-        self.send(Request::Purge(operations, reply))?;
-        answer.await.unwrap_or_else(|_| Err(self.lost()))
+        let sent = self.send(Request::Purge(which, reply));
+        let handle = self.clone();
+        async move {
+            sent?;
+            handle.answer(answer).await
+        }
     }
 
     /// Answers a method that is declared as a query. `objects` is what it may look at.
@@ -294,6 +335,13 @@ impl EngineHandle {
         let (reply, answer) = oneshot::channel();
         self.send(Request::Order(order, reply))?;
         Ok(answer)
+    }
+
+    async fn answer<T>(
+        &self,
+        answer: oneshot::Receiver<Result<T, EngineError>>,
+    ) -> Result<T, EngineError> {
+        answer.await.unwrap_or_else(|_| Err(self.lost()))
     }
 
     fn lost(&self) -> EngineError {

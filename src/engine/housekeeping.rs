@@ -1,13 +1,12 @@
 //! Housekeeping: checkpoints, and letting go of what has been kept long enough. All of it happens
 //! beside the loop, which only decides when.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use opstead_core::{Cursor, Purged, State, Time};
 
 use super::EngineHandle;
-use super::handle::Request;
+use super::handle::{PurgeTarget, Request};
 use crate::journal::{Entry, Journal, Reader};
 
 /// A checkpoint is due after so many events.
@@ -139,7 +138,7 @@ fn begin_purge(handle: &EngineHandle, retention: Retention, now: Time) {
             .filter_map(|entry| purged(&**reader, entry))
             .collect();
         let (reply, _) = tokio::sync::oneshot::channel();
-        let _ = handle.send(Request::Purge(operations, reply));
+        let _ = handle.send(Request::Purge(PurgeTarget::Operations(operations), reply));
     };
     if let Err(error) = std::thread::Builder::new()
         .name("purge".to_owned())
@@ -151,10 +150,8 @@ fn begin_purge(handle: &EngineHandle, retention: Retention, now: Time) {
 
 /// What the core needs to know of an ended operation that goes.
 fn purged(reader: &dyn Reader, entry: &Entry) -> Option<Purged> {
-    let record: Arc<_> = reader.record(entry).ok()??;
-    let alert_name = record.subject.alert_name.clone();
-    Some(Purged {
-        sequence: entry.sequence,
-        alert_name,
-    })
+    reader
+        .record(entry)
+        .ok()?
+        .map(|operation| Purged::from(&*operation))
 }

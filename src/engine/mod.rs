@@ -11,7 +11,7 @@
 pub mod executor;
 
 mod handle;
-pub use handle::{EngineError, EngineHandle, RegisterRequest, Snapshot};
+pub use handle::{EngineError, EngineHandle, PurgeTarget, RegisterRequest, Snapshot};
 
 mod changes;
 pub use changes::{Changes, Listener};

@@ -5,15 +5,15 @@ use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use opstead_core::{
-    Change, Command, Cursor, Event, EventBody, Executed, Lease, Operation, Order, Purged, Reply,
-    State, Time, Verdict,
+    Change, Command, Cursor, Event, EventBody, Executed, Fault, Lease, Operation, Order, Purged,
+    Refusal, Reply, State, Time, Verdict,
 };
 use tokio::runtime;
 use tokio::sync::{mpsc, oneshot};
 
 use super::attempts::Attempts;
 use super::executor::Executor;
-use super::handle::Request;
+use super::handle::{PurgeTarget, Request};
 use super::housekeeping::Housekeeping;
 use super::{EngineConfig, EngineError, EngineHandle, Observer, Snapshot};
 use crate::journal::{AppendError, Block, Journal};
@@ -62,7 +62,10 @@ enum Answer {
         Result<Reply, EngineError>,
     ),
     Snapshot(oneshot::Sender<Arc<Snapshot>>),
-    Purge(oneshot::Sender<Result<usize, EngineError>>, usize),
+    Purge(
+        oneshot::Sender<Result<usize, EngineError>>,
+        Result<usize, EngineError>,
+    ),
 }
 
 impl Loop {
@@ -175,8 +178,8 @@ impl Loop {
                 turn.answers.push(Answer::Order(reply, answer));
             }
             Request::Snapshot(reply) => turn.answers.push(Answer::Snapshot(reply)),
-            Request::Purge(operations, reply) => {
-                let purged = self.purge(operations, turn);
+            Request::Purge(which, reply) => {
+                let purged = self.purge(which, turn);
                 turn.answers.push(Answer::Purge(reply, purged));
             }
             Request::Progress(lease) => self.progress(lease, false, turn),
@@ -288,16 +291,42 @@ impl Loop {
         }
     }
 
-    fn purge(&mut self, mut operations: Vec<Purged>, turn: &mut Turn) -> usize {
-        let archive = self.handle.reader().archive();
-        operations.retain(|purged| {
-            archive.get(purged.sequence).is_some() && turn.purged.insert(purged.sequence)
-        });
-        let count = operations.len();
+    fn purge(&mut self, which: PurgeTarget, turn: &mut Turn) -> Result<usize, EngineError> {
+        let operations: Vec<Purged> = match which {
+            PurgeTarget::Ids(ids) => self.ended_by_id(&ids, turn)?,
+            PurgeTarget::Operations(mut operations) => {
+                let archive = self.handle.reader().archive();
+                operations.retain(|purged| archive.get(purged.sequence).is_some());
+                operations
+            }
+        };
+        let fresh: Vec<Purged> = operations
+            .into_iter()
+            .filter(|purged| turn.purged.insert(purged.sequence))
+            .collect();
+        let count = fresh.len();
         if count > 0 {
-            self.report(Order::Purge { operations }, turn);
+            self.execute(Order::Purge { operations: fresh }, turn)?;
         }
-        count
+        Ok(count)
+    }
+
+    fn ended_by_id(&self, ids: &[Arc<str>], turn: &Turn) -> Result<Vec<Purged>, EngineError> {
+        let mut operations = Vec::with_capacity(ids.len());
+        for (index, id) in ids.iter().enumerate() {
+            if self.state.operation(id).is_some() {
+                let fault = Fault::new(format!("/ids/{index}"), format!("{id:?} is not done"));
+                return Err(Refusal::Invalid {
+                    faults: vec![fault],
+                }
+                .into());
+            }
+            let Some(operation) = self.ended(id, turn)? else {
+                return Err(Refusal::OperationNotFound { id: id.clone() }.into());
+            };
+            operations.push(Purged::from(&*operation));
+        }
+        Ok(operations)
     }
 
     /// Makes the turn's block durable, then lets out what it promises.
@@ -332,7 +361,7 @@ impl Loop {
             match answer {
                 Answer::Order(reply, answer) => drop(reply.send(answer)),
                 Answer::Snapshot(reply) => drop(reply.send(self.handle.share(&self.state))),
-                Answer::Purge(reply, count) => drop(reply.send(Ok(count))),
+                Answer::Purge(reply, count) => drop(reply.send(count)),
             }
         }
         if block.events.is_empty() {

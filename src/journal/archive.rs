@@ -1,6 +1,7 @@
 //! The index of ended operations that are kept: small, in memory, cheap to clone. It says where a
 //! record lies and never holds the record itself.
 
+use std::collections::BTreeMap;
 use std::ops::Bound;
 
 use imbl::{OrdMap, OrdSet};
@@ -13,6 +14,7 @@ use super::Block;
 pub struct Archive {
     entries: OrdMap<Cursor, Entry>,
     fingerprints: OrdSet<(u64, Cursor)>,
+    counts: BTreeMap<OperationState, u64>,
 }
 
 /// One ended operation in the archive.
@@ -67,6 +69,11 @@ impl Archive {
         self.entries.is_empty()
     }
 
+    /// How many there are of each state.
+    pub fn counts(&self) -> &BTreeMap<OperationState, u64> {
+        &self.counts
+    }
+
     /// Entries whose id has that fingerprint, the latest registered first.
     pub(super) fn with_fingerprint(&self, fingerprint: u64) -> impl Iterator<Item = &Entry> {
         self.fingerprints
@@ -76,18 +83,18 @@ impl Archive {
     }
 
     pub(super) fn insert(&mut self, entry: Entry) {
-        if let Some(replaced) = self.entries.insert(entry.sequence, entry) {
-            self.fingerprints
-                .remove(&(replaced.fingerprint, replaced.sequence));
-        }
+        self.remove(entry.sequence);
+        self.entries.insert(entry.sequence, entry);
         self.fingerprints
             .insert((entry.fingerprint, entry.sequence));
+        *self.counts.entry(entry.state).or_default() += 1;
     }
 
     pub(super) fn remove(&mut self, sequence: Cursor) -> Option<Entry> {
         let entry = self.entries.remove(&sequence)?;
         self.fingerprints
             .remove(&(entry.fingerprint, entry.sequence));
+        *self.counts.entry(entry.state).or_default() -= 1;
         Some(entry)
     }
 }

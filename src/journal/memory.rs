@@ -182,6 +182,7 @@ impl Journal for MemoryJournal {
         if self.failed {
             return Err(injected());
         }
+        assert!(!block.events.is_empty(), "a block holds at least one event");
         let mut disk = self.disk.pass_gate();
         if after != disk.head || block.first != after + 1 {
             let head = disk.head;

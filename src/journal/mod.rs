@@ -6,6 +6,7 @@
 
 mod archive;
 mod memory;
+mod sled;
 
 use std::sync::Arc;
 
@@ -13,6 +14,7 @@ use opstead_core::checkpoint::Record;
 use opstead_core::{Cursor, Event, Operation, Time};
 use thiserror::Error;
 
+pub use self::sled::{OpenError, OpenReport, Options, SledJournal, abort_when_storage_panics};
 pub use archive::{Archive, Entry, Fingerprint, fingerprint};
 pub use memory::{Fault, MemoryDisk, MemoryJournal};
 

@@ -33,10 +33,13 @@ impl State {
         update.check()?;
         let described = operation.described || update.description.is_some();
         let info = updated(&operation.info, update);
-        if info == *operation.info {
+        // The executor's first word counts as news even where the daemon had said the same: only
+        // so does it stay when the operation completes.
+        let first_word = described != operation.described;
+        if info == *operation.info && !first_word {
             return Ok(Decision::reply(Reply::Done));
         }
-        if !flush && !is_due(operation, &info, now) {
+        if !flush && !first_word && !is_due(operation, &info, now) {
             return Ok(Decision::reply(Reply::Deferred));
         }
         let change = Change::Progressed { described };

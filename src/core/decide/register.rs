@@ -57,7 +57,10 @@ impl State {
             .iter()
             .all(|claim| self.claims.judge(claim) == Verdict::Free);
         match self.free_executor(&operation.subject.method_name, request.version) {
-            Ok(executor) if free => started(operation, executor.clone()),
+            // Whoever was left to be started by a later command is older and goes first.
+            Ok(executor) if free && self.next_start().is_none() => {
+                started(operation, executor.clone())
+            }
             _ => EventBody::Operation(OperationEvent {
                 subject: operation.subject.clone(),
                 state: OperationState::Waiting,
@@ -127,14 +130,18 @@ impl State {
         let Ok(kwargs) = serde_json::from_str::<Members<'_>>(register.kwargs.as_str()) else {
             return Err(invalid(Fault::new("/kwargs", "must be a JSON object")));
         };
-        let claims = merged_claims(declaration, &kwargs, &register.claims)?;
+        let mut faults = Vec::new();
+        let claims = merged_claims(declaration, &kwargs, &register.claims, &mut faults);
+        let (alert_name, id) = names(declaration, &kwargs, &register, &mut faults);
+        if !faults.is_empty() {
+            return Err(Refusal::Invalid { faults });
+        }
         if claims.len() > limits.claims {
             return Err(Refusal::LimitReached {
                 what: "claims of one operation",
                 limit: limits.claims,
             });
         }
-        let (alert_name, id) = names(declaration, &kwargs, &register)?;
         let subject = Arc::new(Subject {
             sequence: self.head + 1,
             id,
@@ -206,18 +213,19 @@ fn names(
     declaration: &Declaration,
     kwargs: &Members<'_>,
     register: &Register,
-) -> Result<(Arc<str>, Arc<str>), Refusal> {
+    faults: &mut Vec<Fault>,
+) -> (Arc<str>, Arc<str>) {
     let subsystem = declaration.name.split('.').next().unwrap_or_default();
     let chosen = register.id.clone();
     let Some(template) = &declaration.object else {
         let tail = chosen.as_ref().unwrap_or(&register.ulid);
         let alert_name: Arc<str> = format!("{subsystem}.task.{tail}").into();
-        return Ok((alert_name.clone(), chosen.unwrap_or(alert_name)));
+        return (alert_name.clone(), chosen.unwrap_or(alert_name));
     };
-    let object = render(template, kwargs).map_err(in_kwargs)?;
+    let object = render(template, kwargs, faults);
     let alert_name: Arc<str> = format!("{subsystem}.{object}").into();
     let id = chosen.unwrap_or_else(|| format!("{alert_name}.{}", register.ulid).into());
-    Ok((alert_name, id))
+    (alert_name, id)
 }
 
 /// The declared claims and the caller's, one for a resource: the strongest counts.
@@ -225,14 +233,15 @@ fn merged_claims(
     declaration: &Declaration,
     kwargs: &Members<'_>,
     added: &[Claim],
-) -> Result<Vec<Claim>, Refusal> {
+    faults: &mut Vec<Fault>,
+) -> Vec<Claim> {
     let mut strongest = BTreeMap::new();
     let mut add = |resource: Resource, operation: ClaimOperation| {
         let held = strongest.entry(resource).or_insert(operation);
         *held = operation.max(*held);
     };
     for template in &declaration.claims {
-        let id = render(&template.id, kwargs).map_err(in_kwargs)?;
+        let id = render(&template.id, kwargs, faults);
         add(
             Resource {
                 kind: template.kind.clone(),
@@ -244,20 +253,13 @@ fn merged_claims(
     for claim in added {
         add(claim.resource.clone(), claim.operation);
     }
-    Ok(strongest
+    strongest
         .into_iter()
         .map(|(resource, operation)| Claim {
             resource,
             operation,
         })
-        .collect())
-}
-
-fn in_kwargs(fault: Fault) -> Refusal {
-    invalid(Fault::new(
-        format!("/kwargs{}", fault.pointer),
-        fault.message,
-    ))
+        .collect()
 }
 
 impl Operation {
