@@ -1,0 +1,17 @@
+//! The real engine over the journal in memory, with executors that do what the test says.
+
+mod world;
+
+mod durability;
+
+mod reports;
+
+mod cancel;
+
+mod restart;
+
+mod recovery;
+
+mod retention;
+
+mod readers;
