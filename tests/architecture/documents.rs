@@ -1,6 +1,6 @@
 //! What the documents name exists.
 
-use crate::workspace::{read, read_toml, root};
+use crate::workspace::{read, read_toml};
 
 #[test]
 fn the_changelog_has_the_present_version() {
