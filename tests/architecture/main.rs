@@ -1,10 +1,12 @@
 //! What holds for the sources as a whole: who may import whom, what the manifests may depend on,
 //! how long a file may be, and that what the documents name exists.
 
+mod client_sample;
 mod documents;
 mod files;
 mod imports;
 mod manifests;
 mod methods;
 mod paths;
+mod session;
 mod workspace;
