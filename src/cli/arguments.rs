@@ -67,7 +67,7 @@ pub enum ClientCommand {
 #[derive(Debug, Args)]
 pub struct ServeArguments {
     /// The folder that everything is kept in; made if it is missing
-    #[arg(long, value_name = "DIR", env = "OPSTEAD_DATA", default_value = DATA)]
+    #[arg(long, value_name = "DIR", env = "OPSTEAD_DATA", hide_env_values = true, default_value = DATA)]
     pub data: PathBuf,
     /// Where to listen for TCP; port 0 takes a free one
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:6770")]
@@ -83,13 +83,23 @@ pub struct ServeArguments {
 pub(super) struct DaemonArguments {
     /// Where the daemon is: ws://HOST:PORT or unix:PATH. Left out, it is the socket in the data
     /// folder
-    #[arg(long, value_name = "URL", env = "OPSTEAD_CONNECT")]
+    #[arg(
+        long,
+        value_name = "URL",
+        env = "OPSTEAD_CONNECT",
+        hide_env_values = true
+    )]
     pub(super) connect: Option<Target>,
     /// The daemon's data folder, in which its socket is; not looked at with --connect
-    #[arg(long, value_name = "DIR", env = "OPSTEAD_DATA", default_value = DATA)]
+    #[arg(long, value_name = "DIR", env = "OPSTEAD_DATA", hide_env_values = true, default_value = DATA)]
     pub(super) data: PathBuf,
     /// The file that the token is in, admin.token of the data folder; needed for ws://
-    #[arg(long, value_name = "FILE", env = "OPSTEAD_TOKEN_FILE")]
+    #[arg(
+        long,
+        value_name = "FILE",
+        env = "OPSTEAD_TOKEN_FILE",
+        hide_env_values = true
+    )]
     pub(super) token_file: Option<PathBuf>,
     /// Print JSON: one document, or one line for each item of a stream
     #[arg(long)]

@@ -1,12 +1,13 @@
 //! What is said when something does not succeed: one sentence, what there is to know, and a hint;
 //! and the exit code that goes with it.
 
-use std::io;
+use std::io::{self, Write};
 
 use opstead_client::Error;
 use opstead_client::schema::{
     ErrorCode, ErrorObject, INVALID_PARAMS, INVALID_REQUEST, METHOD_NOT_FOUND, PARSE_ERROR,
 };
+use serde::Serialize;
 use serde_json::json;
 
 use super::exit::Exit;
@@ -42,6 +43,12 @@ pub(super) enum CliError {
     System(#[from] io::Error),
 }
 
+/// A refusal of the daemon as JSON.
+#[derive(Serialize)]
+struct Refusal<'a> {
+    error: &'a ErrorObject,
+}
+
 /// An error as it is told.
 struct Told {
     exit: Exit,
@@ -66,21 +73,27 @@ impl CliError {
         }
         let told = self.tell();
         if json {
-            println!("{}", self.document());
+            // The exit code says the same, should nobody read.
+            let _nobody_reads = writeln!(io::stdout(), "{}", self.document());
         }
-        eprintln!("{}", plain(&told.sentence));
-        for line in &told.details {
-            eprintln!("{}", plain(line));
-        }
+        let mut lines = vec![told.sentence];
+        lines.extend(told.details);
         if !told.hint.is_empty() {
-            eprintln!("Hint: {}", plain(&told.hint));
+            lines.push(format!("Hint: {}", told.hint));
+        }
+        let mut stderr = io::stderr().lock();
+        for line in lines {
+            let _nobody_reads = writeln!(stderr, "{}", plain(&line));
         }
         told.exit
     }
 
     fn document(&self) -> String {
         let (reason, message) = match self {
-            Self::Daemon(Error::Refused(error)) => return json!({ "error": error }).to_string(),
+            // Its data is foreign JSON, so it goes through no value of ours.
+            Self::Daemon(Error::Refused(error)) => {
+                return serde_json::to_string(&Refusal { error }).unwrap_or_default();
+            }
             Self::Daemon(Error::TimedOut) | Self::NoEvent { .. } => ("timedOut", self.to_string()),
             Self::Daemon(Error::CursorExpired { .. }) => ("cursorExpired", self.to_string()),
             Self::Daemon(_) | Self::Unanswered { .. } | Self::Gone { .. } => {
@@ -170,23 +183,28 @@ fn tell_refusal(error: &ErrorObject) -> Told {
             hint: "opstead show ID tells of what it conflicts with".to_owned(),
         };
     }
-    let mut lines: Vec<String> = details
+    let lines: Vec<String> = details
         .faults
         .iter()
         .map(|fault| format!("  {}: {}", fault.pointer, fault.message))
         .collect();
-    if let Some(position) = details.position {
-        lines.push(format!("  at byte {position} of the filter"));
-    }
     let (exit, hint) = exit_and_hint(error.code, known);
     let hint = match (details.use_method, details.state) {
         (Some(method), _) => format!("use opstead call {method}"),
         (None, Some(state)) => format!("it is {state}"),
         (None, None) => hint.to_owned(),
     };
+    // Faults have a line each; the message lists them once more.
+    let sentence = match lines.is_empty() {
+        true => format!("opstead: {error}."),
+        false => format!(
+            "opstead: the arguments are not the method's ({}).",
+            error.code
+        ),
+    };
     Told {
         exit,
-        sentence: format!("opstead: {error}."),
+        sentence,
         details: lines,
         hint,
     }

@@ -117,7 +117,11 @@ fn hard_looking_filters_within_the_limits_are_taken_and_take_linear_time() {
         (FilterKind::Glob, "{a,*b}".repeat(200), false),
         (FilterKind::Glob, "{?,[!b]}*".repeat(200), true),
         (FilterKind::Regexp, "(a*)*(a|aa)+b".to_owned(), false),
-        (FilterKind::Regexp, "([a-z]|[0-9]){10,900}".to_owned(), false),
+        (
+            FilterKind::Regexp,
+            "([a-z]|[0-9]){10,900}".to_owned(),
+            false,
+        ),
         (FilterKind::Regexp, "(a?){200}a{200}.*".to_owned(), true),
         (FilterKind::Regexp, "(){1000000000}".to_owned(), false),
     ] {

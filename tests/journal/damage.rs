@@ -8,7 +8,7 @@ use opstead::journal::{Journal, OpenError, ReadError};
 use opstead_core::Cursor;
 use opstead_core::checkpoint::Record;
 
-use crate::folder::{filled, open, refusal};
+use crate::folder::{filled, open, raw, refusal};
 use crate::samples::{append, append_registrations, ends, id, noise, registrations};
 
 fn block_key(first: Cursor, part: u32) -> Vec<u8> {
@@ -17,7 +17,7 @@ fn block_key(first: Cursor, part: u32) -> Vec<u8> {
 
 /// Changes the log behind the journal's back.
 fn change(folder: &Path, run: impl FnOnce(&sled::Db)) {
-    let log = sled::open(folder.join("log")).unwrap();
+    let log = raw(folder);
     run(&log);
 }
 

@@ -1,6 +1,8 @@
 //! `call`: registers an operation, asks a query, or calls one of the daemon's own methods.
 
-use opstead_client::schema::params::RegisterParams;
+use std::time::Duration;
+
+use opstead_client::schema::params::{RegisterParams, TIMEOUT_MOST_MS};
 use opstead_client::schema::{
     Json, MethodDeclaration, MethodKind, Operation, OperationState, Registration, method,
 };
@@ -17,6 +19,11 @@ use crate::cli::progress::Progress;
 use crate::cli::values::{Schemas, Values};
 use crate::cli::words;
 
+/// How long an answer may take.
+const SHORT: Duration = Duration::from_secs(30);
+/// The same, of a method that waits: the longest wait, and an answer beside it.
+const LONG: Duration = Duration::from_millis(TIMEOUT_MOST_MS + 30_000);
+
 pub(super) async fn run(arguments: CallArguments) -> Result<Exit, CliError> {
     let output = Output::new(arguments.daemon.json);
     if let Some(own) = method(&arguments.method) {
@@ -29,7 +36,8 @@ pub(super) async fn run(arguments: CallArguments) -> Result<Exit, CliError> {
         let values = Values::parse(&arguments.values, &Schemas::of_own_method(own.name))?;
         answered_at_once(&arguments)?;
         let client = connect(&arguments.daemon).await?;
-        return ask(&client, own.name, values.into_json(), output).await;
+        let within = if own.waits { LONG } else { SHORT };
+        return ask(&client, own.name, values.into_json(), within, output).await;
     }
     let client = connect(&arguments.daemon).await?;
     let declaration = declaration(&client, &arguments.method).await?;
@@ -40,7 +48,7 @@ pub(super) async fn run(arguments: CallArguments) -> Result<Exit, CliError> {
     let kwargs = Values::parse(&arguments.values, &schemas)?.into_json();
     if declaration.is_some_and(|found| found.kind == MethodKind::Query) {
         answered_at_once(&arguments)?;
-        return ask(&client, &arguments.method, kwargs, output).await;
+        return ask(&client, &arguments.method, kwargs, SHORT, output).await;
     }
     register(&client, &arguments, kwargs, output).await
 }
@@ -66,8 +74,14 @@ fn answered_at_once(arguments: &CallArguments) -> Result<(), CliError> {
     ))
 }
 
-async fn ask(client: &Client, name: &str, params: Json, output: Output) -> Result<Exit, CliError> {
-    let answer = client.call_raw(name, &params).await?;
+async fn ask(
+    client: &Client,
+    name: &str,
+    params: Json,
+    within: Duration,
+    output: Output,
+) -> Result<Exit, CliError> {
+    let answer: Json = client.call_within(name, &params, within).await?;
     output.show(&answer, || pretty(answer.get()))?;
     Ok(Exit::Done)
 }

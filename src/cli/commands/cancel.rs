@@ -16,7 +16,9 @@ pub(super) async fn run(arguments: CancelArguments) -> Result<Exit, CliError> {
         let id = plain(&operation.id);
         vec![match operation.state {
             OperationState::Canceled => format!("Canceled: {id}"),
-            OperationState::Canceling => format!("Canceling: {id} ends when its executor is told"),
+            OperationState::Canceling => {
+                format!("Canceling: {id} ends as soon as its executor stops")
+            }
             state => format!("{id} is {state}"),
         }]
     })?;

@@ -30,7 +30,7 @@ fn lines(target: &str, status: &SystemStatus) -> Vec<String> {
         counts.join(", ")
     };
     let log = format!(
-        "{}, cursor {}, kept after {}",
+        "{}, cursor {}, alerts kept after {}",
         status.log_id, status.cursor, status.oldest_cursor
     );
     // Whole seconds: nobody reads milliseconds here.

@@ -27,15 +27,15 @@ const KILLED_PERCENT: f64 = 60.0;
 
 /// Tells the whole story; what it comes to is the evidence.
 pub(super) async fn tell(folder: &Folder) -> Result<Evidence, CliError> {
-    println!(
+    say!(
         "Opstead demo, in a fresh folder: {}\n",
         folder.path().display()
     );
     let daemon = Daemon::start(folder).await?;
-    println!("1. A daemon is started: process {}.", daemon.process_id());
+    say!("1. A daemon is started: process {}.", daemon.process_id());
     let client = Client::connect(Daemon::target(folder), ClientConfig::default()).await?;
 
-    println!("\n2. A second client subscribes to {FILTER}; its alerts stand behind a |.");
+    say!("\n2. A second client subscribes to {FILTER}; its alerts stand behind a |.");
     let mut witness = Witness::subscribe(Daemon::target(folder), FILTER).await?;
 
     import(&client, folder).await?;
@@ -43,24 +43,22 @@ pub(super) async fn tell(folder: &Folder) -> Result<Evidence, CliError> {
     let copy = Copy::begin(&client).await?;
     let (mut copy, deletion) = crowd(&client, copy).await?;
 
-    println!("\n7. kill -9 in the middle of the copy.");
-    copy.until(KILLED_PERCENT).await?;
+    let percent = copy.until(KILLED_PERCENT).await?;
     daemon.kill()?;
-    println!("   The daemon is gone, without a warning. It is started again.");
+    say!("\n7. kill -9, with {percent:.0} % of the copy done.");
+    say!("   The daemon is gone, without a warning. It is started again.");
     let daemon = Daemon::start(folder).await?;
-    println!(
+    say!(
         "   Process {} is ready, and both clients come back by themselves.",
         daemon.process_id()
     );
     resume(&client, copy, &deletion).await?;
 
-    println!(
-        "\n9. What the second client was told is compared with the whole log, read from disk."
-    );
+    say!("\n9. What the second client was told is compared with the whole log, read from disk.");
     let log = read_log(&client).await?;
     let head = log.last().map_or(0, |fact| fact.cursor);
     let received = witness.received_up_to(head).await?;
-    println!(
+    say!(
         "   In the log: {} alerts, up to cursor {head}.\n",
         log.len()
     );
@@ -69,7 +67,7 @@ pub(super) async fn tell(folder: &Folder) -> Result<Evidence, CliError> {
 }
 
 async fn import(client: &Client, folder: &Folder) -> Result<(), CliError> {
-    println!(
+    say!(
         "\n3. A file of {} MiB of random bytes is imported as the image \"vm\", at {} MiB/s.",
         IMAGE_BYTES >> 20,
         COPY_BYTES_PER_SECOND >> 20
@@ -90,7 +88,7 @@ struct Copy {
 
 impl Copy {
     async fn begin(client: &Client) -> Result<Self, CliError> {
-        println!(
+        say!(
             "\n4. \"vm\" is copied to \"backup\". The answer comes when the copy is registered on disk:"
         );
         let options = SubscribeOptions::new("storage.Image.backup");
@@ -106,7 +104,7 @@ impl Copy {
     }
 
     /// Follows it until it is so far.
-    async fn until(&mut self, percent: f64) -> Result<(), CliError> {
+    async fn until(&mut self, percent: f64) -> Result<f64, CliError> {
         loop {
             let alert = self.next().await?;
             if ended(&alert) {
@@ -115,8 +113,9 @@ impl Copy {
                     alert.event
                 )));
             }
-            if alert.operation_info.percentage.value() >= percent {
-                return Ok(());
+            let reached = alert.operation_info.percentage.value();
+            if reached >= percent {
+                return Ok(reached);
             }
         }
     }
@@ -132,7 +131,7 @@ impl Copy {
                 let moved = percent >= self.shown_percent + STEP_PERCENT;
                 // A new attempt begins anew.
                 if moved || percent < self.shown_percent {
-                    println!("   {} {percent:>3.0} %", bar(Some(percent), 20));
+                    say!("   {} {percent:>3.0} %", bar(Some(percent), 20));
                     self.shown_percent = percent;
                 }
             }
@@ -144,18 +143,18 @@ impl Copy {
 /// Others want the image while it is copied.
 async fn crowd(client: &Client, mut copy: Copy) -> Result<(Copy, Registration), CliError> {
     copy.until(CROWDED_PERCENT).await?;
-    println!("\n5. \"vm\" is to be deleted, but it is being read:");
+    say!("\n5. \"vm\" is to be deleted, but it is being read:");
     let deletion = register(client, "storage.deleteImage", json!({"image": "vm"})).await?;
     tell_lines(&words::registration(&deletion));
     if deletion.response != Response::Postponed {
         return Err(CliError::Demo("the deletion was not postponed".to_owned()));
     }
 
-    println!("\n6. \"vm\" is to be resized, but it will be gone by then:");
+    say!("\n6. \"vm\" is to be resized, but it will be gone by then:");
     let arguments = json!({"image": "vm", "sizeBytes": 2 * IMAGE_BYTES});
     match register(client, "storage.resizeImage", arguments).await {
         Err(Error::Refused(refusal)) => {
-            println!("   Rejected: it conflicts beyond hope; nothing of it is stored.");
+            say!("   Rejected: it conflicts beyond hope; nothing of it is stored.");
             tell_lines(&words::reasons(
                 &refusal.details().unwrap_or_default().reasons,
             ));
@@ -170,9 +169,10 @@ async fn crowd(client: &Client, mut copy: Copy) -> Result<(Copy, Registration), 
 async fn resume(client: &Client, mut copy: Copy, deletion: &Registration) -> Result<(), CliError> {
     client.wait_for_reconnect(SOON).await?;
     let operation = client.operation(&copy.id).await?;
-    println!(
+    say!(
         "\n8. The copy goes on: it is {}, attempt {}.",
-        operation.state, operation.attempt
+        operation.state,
+        operation.attempt
     );
     let since = Instant::now();
     while !ended(&copy.next().await?) {}
@@ -181,13 +181,13 @@ async fn resume(client: &Client, mut copy: Copy, deletion: &Registration) -> Res
     if operation.attempt < 2 {
         return Err(CliError::Demo("the copy was not interrupted".to_owned()));
     }
-    println!(
+    say!(
         "   The copy is completed in attempt {}, {:.1} s after the restart.",
         operation.attempt,
         since.elapsed().as_secs_f64()
     );
     completed(&client.wait_for_operation(&deletion.id, SOON).await?)?;
-    println!("   So the deletion has started by itself, and is completed too.");
+    say!("   So the deletion has started by itself, and is completed too.");
     Ok(())
 }
 
@@ -232,6 +232,6 @@ fn ended(alert: &Alert) -> bool {
 
 fn tell_lines(lines: &[String]) {
     for line in lines {
-        println!("   {line}");
+        say!("   {line}");
     }
 }

@@ -61,7 +61,7 @@ async fn listen(mut subscription: Subscription, remember: watch::Sender<Vec<Fact
         if alert.event == AlertEvent::Progress {
             progress += 1;
         } else {
-            println!("{}", line(&alert, std::mem::take(&mut progress)));
+            say!("{}", line(&alert, std::mem::take(&mut progress)));
         }
         remember.send_modify(|facts| facts.push(Fact::of(&alert)));
     }
