@@ -21,8 +21,10 @@ use crate::journal::{AppendError, Block, Journal};
 /// The most requests of one turn.
 const MOST_REQUESTS: usize = 4_096;
 
-/// About the most bytes of one block; a single larger request still fits.
-const MOST_BLOCK_BYTES: usize = 4 << 20;
+/// About the most bytes of one block; a single larger request still fits. Half a segment of sled:
+/// so a block does not reach over several, of which sled might take a freed one into use again
+/// before our sync.
+const MOST_BLOCK_BYTES: usize = 256 << 10;
 
 /// About the bytes of an event beside what the caller wrote.
 const EVENT_BYTES: usize = 512;
