@@ -4,7 +4,7 @@ use std::pin::Pin;
 
 use futures_util::FutureExt;
 use opstead::engine::{EngineError, PurgeTarget, RegisterRequest};
-use opstead::journal::{Fault, MemoryDisk, Reader};
+use opstead::journal::{Fault, MemoryDisk};
 use opstead_core::{Json, OperationState, Refusal, Registration};
 use serde_json::json;
 

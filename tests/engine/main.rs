@@ -1,5 +1,7 @@
 //! The real engine over the journal in memory, with executors that do what the test says.
 
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
 mod world;
 
 mod durability;

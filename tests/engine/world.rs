@@ -197,6 +197,8 @@ impl World {
 
     /// Keeps the loop from publishing the next block, until the guard goes.
     pub(crate) fn pause_at_next_block(&self) -> Paused<'_> {
+        // A snapshot is answered after all blocks before it were published.
+        drop(self.wait(self.handle.snapshot()).unwrap());
         self.gate.close()
     }
 
