@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use opstead_core::{
     Change, Command, EventBody, Executed, Failure, Fault, InfoUpdate, Json, Lease, Operation,
-    Order, Purged, Refusal, Register, Reply, State, Time, Verdict,
+    OperationEvent, Order, Purged, Refusal, Register, Reply, State, Time, Verdict,
 };
 use tokio::sync::mpsc;
 
@@ -360,8 +360,13 @@ impl Loop {
         Ok(())
     }
 
-    /// The one place from which replies, assignments and alerts leave.
+    /// The one place from which alerts, replies and assignments leave. Alerts first: who has been
+    /// answered finds in the log what the answer tells of.
     fn release(&mut self, block: &Arc<Block>, answers: Vec<Answer>) {
+        if !block.events.is_empty() {
+            (self.observer)(block);
+            self.handle.changes().published(block);
+        }
         for answer in answers {
             // A caller that has left is no longer interested.
             match answer {
@@ -370,28 +375,27 @@ impl Loop {
                 Answer::Purge(reply, count) => drop(reply.send(count)),
             }
         }
-        if block.events.is_empty() {
-            return;
-        }
-        (self.observer)(block);
-        self.handle.changes().published(block);
         for event in &block.events {
-            let EventBody::Operation(body) = &event.body else {
-                continue;
-            };
-            let sequence = body.subject.sequence;
-            match &body.change {
-                // A daemon that ends begins nothing more; the next one will.
-                Change::Started { .. } if self.stopping => {}
-                Change::Started { attempt, executor } => {
-                    // What ended within the block was never handed out.
-                    if let Some(operation) = self.state.operation_at(sequence) {
-                        self.attempts.start(operation, *attempt, executor);
-                    }
-                }
-                Change::CancelRequested => self.attempts.cancel(sequence),
-                _ => {}
+            if let EventBody::Operation(body) = &event.body {
+                self.assign(body);
             }
+        }
+    }
+
+    /// Hands an attempt to its executor, or asks it to stop.
+    fn assign(&mut self, event: &OperationEvent) {
+        let sequence = event.subject.sequence;
+        match &event.change {
+            // A daemon that ends begins nothing more; the next one will.
+            Change::Started { .. } if self.stopping => {}
+            Change::Started { attempt, executor } => {
+                // What ended within the block was never handed out.
+                if let Some(operation) = self.state.operation_at(sequence) {
+                    self.attempts.start(operation, *attempt, executor);
+                }
+            }
+            Change::CancelRequested => self.attempts.cancel(sequence),
+            _ => {}
         }
     }
 
