@@ -93,12 +93,7 @@ async fn objects_show_their_latest_started_operation() {
     session.done("resize").await;
     let resized = session.ok("getOperationInfo", params).await;
     assert_eq!(resized["operationId"], "resize");
-    assert_eq!(
-        resized["operationInfo"]["operationDescription"]
-            .as_str()
-            .is_some(),
-        true
-    );
+    assert!(resized["operationInfo"]["operationDescription"].is_string());
     let all = session
         .ok(
             "objects.list",
