@@ -1,21 +1,27 @@
 //! Housekeeping: checkpoints, and letting go of what has been kept long enough. All of it happens
 //! beside the loop, which only decides when.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use opstead_core::{Cursor, Purged, State, Time};
+use tokio::sync::oneshot;
 
 use super::EngineHandle;
 use super::handle::{PurgeTarget, Request};
 use crate::journal::{Entry, Journal, Reader};
 
-/// A checkpoint is due after so many events.
+/// A checkpoint is due after so many events, whichever daemon wrote them.
 const CHECKPOINT_EVENTS: Cursor = 200_000;
+
+/// Or after about so many bytes, since only what a checkpoint covers can be let go of.
+const CHECKPOINT_BYTES: u64 = 256 << 20;
 
 /// The least time between two looks at what is kept.
 const LOOK_INTERVAL_MS: u64 = 10_000;
 
-/// The most operations that one look purges.
+/// The most operations that are purged in one block.
 const PURGE_BATCH: usize = 1_000;
 
 /// How long things are kept.
@@ -49,22 +55,37 @@ pub(super) struct Housekeeping {
     /// The head of the newest checkpoint, or of the one being written.
     checkpoint: Cursor,
     checkpoint_under_way: bool,
+    /// About the bytes appended since then, as far as this daemon knows.
+    appended_bytes: u64,
     looked: Time,
+    /// There is more to trim than one call takes.
+    trims_on: bool,
+    purge_under_way: Arc<AtomicBool>,
 }
 
 impl Housekeeping {
-    /// The state was recovered at `head`.
-    pub(super) fn new(retention: Retention, head: Cursor) -> Self {
+    /// The newest checkpoint is the one at `checkpoint`.
+    pub(super) fn new(retention: Retention, checkpoint: Cursor) -> Self {
         Self {
             retention,
-            checkpoint: head,
+            checkpoint,
             checkpoint_under_way: false,
+            appended_bytes: 0,
             looked: Time(0),
+            trims_on: false,
+            purge_under_way: Arc::default(),
         }
     }
 
+    /// Takes note of a block of about so many bytes.
+    pub(super) fn appended(&mut self, bytes: usize) {
+        self.appended_bytes += bytes as u64;
+    }
+
+    /// With a newer checkpoint more can be let go of.
     pub(super) fn checkpoint_written(&mut self) {
         self.checkpoint_under_way = false;
+        self.trims_on = true;
     }
 
     /// Begins whatever is due.
@@ -75,21 +96,41 @@ impl Housekeeping {
         journal: &mut dyn Journal,
         now: Time,
     ) {
-        let is_due = state.head() - self.checkpoint >= CHECKPOINT_EVENTS;
-        if is_due && !self.checkpoint_under_way {
+        if self.is_checkpoint_due(state.head()) && !self.checkpoint_under_way {
             self.checkpoint = state.head();
+            self.appended_bytes = 0;
             self.checkpoint_under_way = true;
             begin_checkpoint(handle.clone(), state.clone());
         }
-        if now.0 - self.looked.0 < LOOK_INTERVAL_MS {
-            return;
+        let looks = now.0 - self.looked.0 >= LOOK_INTERVAL_MS;
+        if looks || self.trims_on {
+            self.trim(journal, now);
         }
-        self.looked = now;
+        if looks {
+            self.looked = now;
+            begin_purge(
+                handle,
+                self.retention.clone(),
+                now,
+                self.purge_under_way.clone(),
+            );
+        }
+    }
+
+    fn is_checkpoint_due(&self, head: Cursor) -> bool {
+        // Otherwise a small bound would not be kept before a large one is reached.
+        let most_bytes = CHECKPOINT_BYTES.min(self.retention.alerts_bytes / 2);
+        head - self.checkpoint >= CHECKPOINT_EVENTS || self.appended_bytes > most_bytes
+    }
+
+    fn trim(&mut self, journal: &mut dyn Journal, now: Time) {
         let before = earlier(now, self.retention.alerts);
-        if let Err(error) = journal.trim(before, self.retention.alerts_bytes) {
-            tracing::error!(%error, "old alerts could not be removed");
-        }
-        begin_purge(handle, self.retention.clone(), now);
+        self.trims_on = journal
+            .trim(before, self.retention.alerts_bytes)
+            .unwrap_or_else(|error| {
+                tracing::error!(%error, "old alerts could not be removed");
+                false
+            });
     }
 }
 
@@ -116,35 +157,53 @@ fn begin_checkpoint(handle: EngineHandle, state: State) {
     }
 }
 
-/// Purges ended operations that were kept long enough, some at a time, on a thread of its own.
-fn begin_purge(handle: &EngineHandle, retention: Retention, now: Time) {
-    let archive = handle.reader().archive();
-    if archive.is_empty() {
+/// Purges ended operations that were kept long enough, on a thread of its own unless one is at it.
+fn begin_purge(handle: &EngineHandle, retention: Retention, now: Time, under_way: Arc<AtomicBool>) {
+    if handle.reader().archive().is_empty() || under_way.swap(true, Ordering::AcqRel) {
         return;
     }
     let handle = handle.clone();
+    let at_it = under_way.clone();
     let purge = move || {
-        let reader = handle.reader();
-        let over = reader.archive_bytes() > retention.operations_bytes;
-        let before = earlier(now, retention.operations);
-        let mut due: Vec<&Entry> = archive
-            .after(0)
-            .filter(|entry| over || entry.finished_at < before)
-            .collect();
-        due.sort_by_key(|entry| entry.finished_at);
-        due.truncate(PURGE_BATCH);
-        let operations = due
-            .iter()
-            .filter_map(|entry| purged(&**reader, entry))
-            .collect();
-        let (reply, _) = tokio::sync::oneshot::channel();
-        let _ = handle.send(Request::Purge(PurgeTarget::Operations(operations), reply));
+        purge(&handle, &retention, now);
+        at_it.store(false, Ordering::Release);
     };
     if let Err(error) = std::thread::Builder::new()
         .name("purge".to_owned())
         .spawn(purge)
     {
+        under_way.store(false, Ordering::Release);
         tracing::error!(%error, "old operations could not be removed");
+    }
+}
+
+/// Purges one batch after another, the longest ended first, each once the one before is durable.
+fn purge(handle: &EngineHandle, retention: &Retention, now: Time) {
+    let reader = handle.reader();
+    let archive = reader.archive();
+    let is_over = || reader.archive_bytes() > retention.operations_bytes;
+    let before = earlier(now, retention.operations);
+    let over = is_over();
+    let mut due: Vec<&Entry> = archive
+        .after(0)
+        .filter(|entry| over || entry.finished_at < before)
+        .collect();
+    due.sort_by_key(|entry| entry.finished_at);
+    for batch in due.chunks(PURGE_BATCH) {
+        let is_old = batch.iter().any(|entry| entry.finished_at < before);
+        if !is_old && !is_over() {
+            return;
+        }
+        let operations = batch
+            .iter()
+            .filter_map(|entry| purged(&**reader, entry))
+            .collect();
+        let (reply, answer) = oneshot::channel();
+        let sent = handle.send(Request::Purge(PurgeTarget::Operations(operations), reply));
+        if sent.is_err() || !matches!(answer.blocking_recv(), Ok(Ok(_))) {
+            // The loop has ended, or will say itself what is wrong.
+            return;
+        }
     }
 }
 

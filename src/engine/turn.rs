@@ -55,6 +55,8 @@ struct Turn {
     purged: HashSet<Cursor>,
     bytes: usize,
     answers: Vec<Answer>,
+    /// Whether it is time to look what else is due.
+    ticked: bool,
 }
 
 /// An answer that waits for the block.
@@ -79,8 +81,10 @@ impl Loop {
         requests: mpsc::UnboundedReceiver<Request>,
         observer: Observer,
     ) -> Self {
+        let checkpoint = journal.reader().checkpoint().ok().flatten();
+        let checkpoint = checkpoint.map_or(0, |checkpoint| checkpoint.head);
         Self {
-            housekeeping: Housekeeping::new(config.retention.clone(), state.head()),
+            housekeeping: Housekeeping::new(config.retention.clone(), checkpoint),
             config,
             journal,
             state,
@@ -208,8 +212,7 @@ impl Loop {
                 for lease in self.attempts.overdue() {
                     self.progress(lease, true, turn);
                 }
-                self.housekeeping
-                    .tick(&self.handle, &self.state, &mut *self.journal, self.now);
+                turn.ticked = true;
             }
             Request::Stop => self.stopping = true,
         }
@@ -219,15 +222,19 @@ impl Loop {
     fn prepare(&mut self, mut order: Order, turn: &Turn) -> Result<Order, EngineError> {
         match &mut order {
             Order::Register(register) => {
-                if self.journal.is_low_on_space() {
+                if let Some(id) = &register.id {
+                    register.ended = self.ended(id, turn)?;
+                }
+                let is_open = |id: &Arc<str>| self.state.operation(id).is_some();
+                let is_known =
+                    register.ended.is_some() || register.id.as_ref().is_some_and(is_open);
+                // A repeat takes no room, and its caller must learn that it has succeeded.
+                if !is_known && self.journal.is_low_on_space() {
                     return Err(EngineError::Overloaded {
                         what: "the disk is nearly full",
                     });
                 }
                 freshen(&mut self.ulids, &mut register.ulid);
-                if let Some(id) = &register.id {
-                    register.ended = self.ended(id, turn)?;
-                }
             }
             Order::Cancel { id, ended } => *ended = self.ended(id, turn)?,
             _ => {}
@@ -337,6 +344,8 @@ impl Loop {
             events,
             ended,
             answers,
+            bytes,
+            ticked,
             ..
         } = turn;
         let after = self.state.head() - events.len() as Cursor;
@@ -353,6 +362,12 @@ impl Loop {
             return Err(error);
         }
         self.release(&block, answers);
+        self.housekeeping.appended(bytes);
+        if ticked {
+            // Only now: a checkpoint of what is not durable yet would be ahead of the log.
+            self.housekeeping
+                .tick(&self.handle, &self.state, &mut *self.journal, self.now);
+        }
         Ok(())
     }
 
