@@ -373,6 +373,11 @@ impl Loop {
 
     /// The one place from which replies, assignments and alerts leave.
     fn release(&mut self, block: &Arc<Block>, answers: Vec<Answer>) {
+        // First the log's readers, so that whoever is answered finds there what it was answered.
+        if !block.events.is_empty() {
+            (self.observer)(block);
+            self.handle.changes().published(block);
+        }
         for answer in answers {
             // A caller that has left is no longer interested.
             match answer {
@@ -381,11 +386,6 @@ impl Loop {
                 Answer::Purge(reply, count) => drop(reply.send(count)),
             }
         }
-        if block.events.is_empty() {
-            return;
-        }
-        (self.observer)(block);
-        self.handle.changes().published(block);
         for event in &block.events {
             let EventBody::Operation(body) = &event.body else {
                 continue;
