@@ -211,7 +211,7 @@ async fn ids_are_printable_and_of_bounded_length() {
     let daemon = home.start();
     let mut session = daemon.connect().await;
     for id in ["x".to_owned(), "é".repeat(200), "a.b/c d\"\\*".to_owned()] {
-        assert_eq!(session.noop(&id).await["id"], id);
+        assert_eq!(session.hold(&id, json!([])).await["id"], id);
         assert_eq!(session.get(&id).await["id"], id);
         let name = format!("diagnostic.task.{id}");
         let info = session

@@ -8,7 +8,7 @@ use crate::program::Home;
 /// a restart, and whether the operation is open or done.
 #[tokio::test]
 async fn kwargs_come_back_as_they_went() {
-    const KWARGS: &str = r#"{"z":18446744073709551615,"a":-9223372036854775808,"m":{"y":1.10,"x":1e400,"b":[ 1 ,2]},"":"\u0041\/é"}"#;
+    const KWARGS: &str = r#"{"z":18446744073709551615,"a":-9223372036854775808,"m":{"y":1.10,"x":1E-7,"b":[ 1 ,2]},"":"\u0041\/é"}"#;
     let home = Home::new();
     let daemon = home.start();
     let mut session = daemon.connect().await;
