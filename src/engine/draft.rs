@@ -27,6 +27,8 @@ pub(super) struct Draft {
     /// About the bytes that the block will take.
     pub(super) bytes: usize,
     pub(super) answers: Vec<Answer>,
+    /// Whether to look, once the block is durable, what else is due.
+    pub(super) ticked: bool,
 }
 
 /// An answer that waits for the block.

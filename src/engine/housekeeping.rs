@@ -11,7 +11,7 @@ use super::{EngineConfig, EngineHandle};
 use crate::journal::{Entry, Journal};
 
 /// A checkpoint is due after so many bytes of events, if not sooner.
-const CHECKPOINT_BYTES: usize = 512 << 20;
+const CHECKPOINT_BYTES: u64 = 512 << 20;
 
 /// The least time between two looks at what is kept.
 const LOOK_INTERVAL: Duration = Duration::from_secs(10);
@@ -51,7 +51,7 @@ pub(super) struct Housekeeping {
     /// The head of the newest checkpoint, or of the one being written.
     checkpoint: Cursor,
     /// Bytes of events since then, about.
-    bytes: usize,
+    bytes: u64,
     checkpointing: Worker,
     purging: Worker,
     next_trim: Duration,
@@ -93,10 +93,11 @@ impl Housekeeping {
 
     /// A block of about so many bytes is durable.
     pub(super) fn appended(&mut self, bytes: usize) {
-        self.bytes += bytes;
+        self.bytes += bytes as u64;
     }
 
-    /// Begins whatever is due. `now` is the time of day, `uptime` never goes back.
+    /// Begins whatever is due. All of the state must be durable: a checkpoint ahead of the log is
+    /// of no log at all. `now` is the time of day, `uptime` never goes back.
     pub(super) fn tick(
         &mut self,
         handle: &EngineHandle,
@@ -105,9 +106,7 @@ impl Housekeeping {
         now: Time,
         uptime: Duration,
     ) {
-        let is_due = state.head() - self.checkpoint >= self.checkpoint_events
-            || self.bytes >= CHECKPOINT_BYTES;
-        if is_due && self.checkpointing.is_idle() {
+        if self.is_checkpoint_due(state.head()) && self.checkpointing.is_idle() {
             self.checkpoint = state.head();
             self.bytes = 0;
             let (handle, state) = (handle.clone(), state.clone());
@@ -131,6 +130,12 @@ impl Housekeeping {
             self.purging
                 .begin("purge", move || purge(&handle, &retention, now));
         }
+    }
+
+    fn is_checkpoint_due(&self, head: Cursor) -> bool {
+        // Only what a checkpoint covers can be let go of, so a small bound wants more of them.
+        let most_bytes = CHECKPOINT_BYTES.min(self.retention.alerts_bytes / 2);
+        head - self.checkpoint >= self.checkpoint_events || self.bytes > most_bytes
     }
 }
 
