@@ -1,3 +1,37 @@
-//! The program.
+//! The program: the daemon, or one of its clients.
 
-fn main() {}
+use std::process::ExitCode;
+
+use opstead::app::{ServeOptions, serve};
+use opstead::cli::{self, Command, ServeArguments};
+
+fn main() -> ExitCode {
+    match cli::parse() {
+        Command::Serve(arguments) => daemon(arguments),
+        Command::Client(command) => cli::run(command),
+    }
+}
+
+fn daemon(arguments: ServeArguments) -> ExitCode {
+    tracing_subscriber::fmt()
+        .with_writer(std::io::stderr)
+        .init();
+    let ServeArguments {
+        data,
+        listen,
+        config,
+    } = arguments;
+    let options = ServeOptions {
+        data,
+        listen,
+        config,
+    };
+    match serve(options) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            // With every cause, on one line.
+            eprintln!("opstead: {:#}.", anyhow::Error::from(error));
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use crate::declaration::Declaration;
 use crate::json::Json;
 use crate::operation::{
-    Failure, NonFatalError, OperationInfo, OperationState, Request, Subject, Time,
+    Failure, NonFatalError, Operation, OperationInfo, OperationState, Request, Subject, Time,
 };
 
 /// A place in the log: the ordinal of an event, from 1; 0 is the log's beginning.
@@ -64,6 +64,15 @@ pub struct Purged {
     pub sequence: Cursor,
     /// Its object.
     pub alert_name: Arc<str>,
+}
+
+impl From<&Operation> for Purged {
+    fn from(operation: &Operation) -> Self {
+        Self {
+            sequence: operation.subject.sequence,
+            alert_name: operation.subject.alert_name.clone(),
+        }
+    }
 }
 
 /// Something that has happened to an operation, and how the operation stands after it.

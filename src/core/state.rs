@@ -156,12 +156,12 @@ impl State {
     /// Open operations whose id begins with `head`, by id.
     pub fn operations_by_id<'a>(
         &'a self,
-        head: &'a str,
-    ) -> impl Iterator<Item = &'a Arc<Operation>> {
-        let from: Arc<str> = head.into();
+        head: &str,
+    ) -> impl Iterator<Item = &'a Arc<Operation>> + use<'a> {
+        let head: Arc<str> = head.into();
         self.ids
-            .range(from..)
-            .take_while(move |(id, _)| id.starts_with(head))
+            .range(head.clone()..)
+            .take_while(move |(id, _)| id.starts_with(&*head))
             .filter_map(|(_, sequence)| self.operations.get(sequence))
     }
 
@@ -186,14 +186,14 @@ impl State {
     /// Objects whose name begins with `head` and comes after `after`, by name.
     pub fn objects_after<'a>(
         &'a self,
-        head: &'a str,
+        head: &str,
         after: &str,
-    ) -> impl Iterator<Item = ObjectView> + 'a {
-        let from: Arc<str> = head.max(after).into();
-        let after: Arc<str> = after.into();
+    ) -> impl Iterator<Item = ObjectView> + use<'a> {
+        let (head, after): (Arc<str>, Arc<str>) = (head.into(), after.into());
+        let from = head.clone().max(after.clone());
         self.objects
             .range(from..)
-            .take_while(move |(name, _)| name.starts_with(head))
+            .take_while(move |(name, _)| name.starts_with(&*head))
             .filter(move |(name, _)| **name > after)
             .map(|(_, object)| self.view(object))
     }

@@ -1,3 +1,144 @@
 //! The engine: the one loop that decides, makes durable, and only then lets out.
+//!
+//! Whoever wants something changed hands an order to the [`EngineHandle`]. One thread gathers all
+//! that came meanwhile, has the core decide each, appends the events as one block with one flush,
+//! and only after that answers the callers, starts attempts and tells the observer. Readers get a
+//! [`Snapshot`]: the whole state at a known cursor, which costs the loop next to nothing.
+//!
+//! The shortest path through a registration: [`EngineHandle::register`] → `turn::Loop::take` →
+//! `State::execute` → `Journal::append` → `turn::Loop::release`.
 
 pub mod executor;
+
+mod handle;
+pub use handle::{EngineError, EngineHandle, RegisterRequest, Snapshot};
+
+mod request;
+pub use request::PurgeTarget;
+
+mod changes;
+pub use changes::{Changes, Listener};
+
+mod turn;
+
+mod draft;
+
+mod attempts;
+
+mod reports;
+
+mod clock;
+pub use clock::{Clock, SystemClock};
+
+mod housekeeping;
+pub use housekeeping::Retention;
+
+mod recovery;
+pub use recovery::{RecoveryError, recover};
+
+mod schemas;
+
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use opstead_core::{Cursor, Limits, State};
+use tokio::runtime;
+
+use crate::engine::executor::Executor;
+use crate::journal::{AppendError, Block, Journal, ReadError};
+
+/// How the engine is to run.
+#[derive(Clone, Debug)]
+pub struct EngineConfig {
+    /// Bounds that decisions keep.
+    pub limits: Limits,
+    /// How long things are kept.
+    pub retention: Retention,
+    /// A checkpoint is due after so many events; sooner if they are large.
+    pub checkpoint_events: Cursor,
+    /// How often the loop looks after what nobody reminds it of: progress that lies unsaid, and
+    /// housekeeping.
+    pub tick: Duration,
+    /// Tells the time.
+    pub clock: Arc<dyn Clock>,
+}
+
+impl Default for EngineConfig {
+    fn default() -> Self {
+        Self {
+            limits: Limits::default(),
+            retention: Retention::default(),
+            checkpoint_events: 200_000,
+            tick: Duration::from_millis(250),
+            clock: Arc::new(SystemClock::default()),
+        }
+    }
+}
+
+/// Is told of each block, in order, once it is durable. Must not block.
+pub type Observer = Box<dyn Fn(&Arc<Block>) + Send>;
+
+/// A running engine.
+pub struct Engine {
+    /// The way in.
+    pub handle: EngineHandle,
+    thread: JoinHandle<Result<(), AppendError>>,
+}
+
+impl Engine {
+    /// Starts the loop on a thread of its own, from a recovered state. Attempts run on `runtime`.
+    /// When this returns, the executors are attached and what a lost daemon left running is
+    /// interrupted or handed out again, durably.
+    pub fn start(
+        config: EngineConfig,
+        journal: Box<dyn Journal>,
+        state: State,
+        executors: Vec<Arc<dyn Executor>>,
+        runtime: runtime::Handle,
+        observer: Observer,
+    ) -> Result<Self, StartError> {
+        let schemas = schemas::Schemas::compile(&executors)?;
+        let (handle, requests) = EngineHandle::new(schemas, &executors, journal.reader());
+        let orders = turn::attachments(&state, &executors);
+        let attempts = attempts::Attempts::new(&config, handle.clone(), executors, runtime);
+        let channel = (handle.clone(), requests);
+        let mut engine = turn::Loop::new(config, journal, state, channel, attempts, observer)?;
+        engine.begin(orders)?;
+        let thread = std::thread::Builder::new()
+            .name("engine".to_owned())
+            .spawn(move || engine.run())
+            .map_err(StartError::Thread)?;
+        Ok(Self { handle, thread })
+    }
+
+    /// Waits until the loop has ended: after [`EngineHandle::stop`], or because the journal failed.
+    pub fn join(self) -> Result<(), AppendError> {
+        match self.thread.join() {
+            Ok(ended) => ended,
+            Err(panic) => std::panic::resume_unwind(panic),
+        }
+    }
+}
+
+/// Why the engine did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// A method's schema of its kwargs is no JSON Schema.
+    #[error("the kwargs schema of {method} is not valid: {message}")]
+    Schema {
+        /// The method.
+        method: String,
+        /// What was wrong.
+        message: String,
+    },
+    /// The journal failed.
+    #[error(transparent)]
+    Journal(#[from] AppendError),
+    /// The newest checkpoint could not be read.
+    #[error(transparent)]
+    Checkpoint(#[from] ReadError),
+    /// The operating system gave no thread.
+    #[error("the engine's thread could not be started")]
+    Thread(#[source] std::io::Error),
+}

@@ -4,11 +4,19 @@
 //! Callers know operations by name and blocks by cursor; under which key a record lies is each
 //! implementation's own business. Every implementation passes the suite in `tests/journal`.
 
+mod archive;
+mod memory;
+mod sled;
+
 use std::sync::Arc;
 
 use opstead_core::checkpoint::Record;
-use opstead_core::{Cursor, Event, Operation, OperationState, Time};
+use opstead_core::{Cursor, Event, Operation, Time};
 use thiserror::Error;
+
+pub use self::sled::{OpenError, OpenReport, Options, SledJournal, abort_when_storage_panics};
+pub use archive::{Archive, Entry, Fingerprint, fingerprint};
+pub use memory::{Fault, MemoryDisk, MemoryJournal};
 
 /// Events that became durable together, and the operations that ended with them.
 #[derive(Clone, Debug, PartialEq)]
@@ -18,7 +26,7 @@ pub struct Block {
     /// At least one.
     pub events: Vec<Event>,
     /// The whole records of operations that one of these events ended. They leave the state and
-    /// are kept in the archive.
+    /// are kept in the archive. A block that is read back may come without them.
     pub ended: Vec<Arc<Operation>>,
 }
 
@@ -26,6 +34,13 @@ impl Block {
     /// The cursor of the last event.
     pub fn last(&self) -> Cursor {
         self.first + self.events.len() as Cursor - 1
+    }
+
+    /// The time of the last event.
+    pub fn time(&self) -> Time {
+        self.events
+            .last()
+            .map_or(Time::default(), |event| event.time)
     }
 
     /// The events with their cursors.
@@ -53,8 +68,9 @@ pub trait Journal: Send {
 
     /// Removes blocks that only alerts need: older than `before` by the time of their last event,
     /// or the oldest ones while more than `most_bytes` are kept. Blocks that the newest checkpoint
-    /// does not cover are kept.
-    fn trim(&mut self, before: Time, most_bytes: u64) -> Result<(), AppendError>;
+    /// does not cover are kept, and the newest block always. One call removes a bounded number;
+    /// `true`: call again, there is more.
+    fn trim(&mut self, before: Time, most_bytes: u64) -> Result<bool, AppendError>;
 }
 
 /// The reading side, shared by many threads; none of its calls blocks the writer.
@@ -104,47 +120,6 @@ pub struct Checkpoint {
     pub head: Cursor,
     /// The records.
     pub records: Box<dyn Iterator<Item = Result<Record, ReadError>> + Send>,
-}
-
-/// The index of ended operations that are kept: small, in memory, cheap to clone.
-#[derive(Clone, Default)]
-pub struct Archive {
-    pub(crate) entries: imbl::OrdMap<Cursor, Entry>,
-    pub(crate) fingerprints: imbl::OrdSet<(u64, Cursor)>,
-}
-
-/// One ended operation in the archive.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Entry {
-    /// Its place in the order of registration.
-    pub sequence: Cursor,
-    /// How it ended.
-    pub state: OperationState,
-    /// When it ended.
-    pub finished_at: Time,
-    /// A fingerprint of its id.
-    pub(crate) fingerprint: u64,
-    /// The first cursor of the block it ended in.
-    pub(crate) block: Cursor,
-    /// Its place among those that ended in that block.
-    pub(crate) index: u32,
-}
-
-impl Archive {
-    /// Entries registered after `after`, in registration order.
-    pub fn after(&self, after: Cursor) -> impl Iterator<Item = &Entry> {
-        self.entries.range(after + 1..).map(|(_, entry)| entry)
-    }
-
-    /// How many there are.
-    pub fn len(&self) -> usize {
-        self.entries.len()
-    }
-
-    /// Whether there are none.
-    pub fn is_empty(&self) -> bool {
-        self.entries.is_empty()
-    }
 }
 
 /// Why a block was not appended.

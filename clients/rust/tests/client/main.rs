@@ -1,0 +1,5 @@
+//! The client against a daemon that fails as the test says.
+
+mod calls;
+mod fake;
+mod subscriptions;

@@ -1,0 +1,199 @@
+//! The configuration file: TOML, every member optional, unknown ones refused.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use serde::Deserialize;
+use thiserror::Error;
+
+use crate::engine::Retention;
+use crate::filter::MAX_PATTERN_BYTES;
+use crate::journal::Options;
+use crate::rpc;
+use crate::subsystems::storage::StorageConfig;
+
+/// All that can be configured.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Config {
+    /// Whom the listener trusts.
+    pub listen: Listen,
+    /// The subsystem `storage`.
+    pub storage: StorageSection,
+    /// The subsystem `diagnostic`.
+    pub diagnostic: DiagnosticSection,
+    /// How long things are kept.
+    pub retention: RetentionSection,
+    /// Bounds.
+    pub limits: LimitsSection,
+}
+
+/// Whom the listener trusts beside this machine.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Listen {
+    /// Further names by which clients may call this host.
+    pub hosts: Vec<String>,
+    /// Web pages that may use the daemon, as `https://manager.example`.
+    pub origins: Vec<String>,
+}
+
+/// The subsystem `storage`.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct StorageSection {
+    /// The folder of the images; `pool` in the data folder if left out.
+    pub pool: Option<PathBuf>,
+    /// Folders from which images may be imported.
+    pub import_folders: Vec<PathBuf>,
+    /// How many operations run at once.
+    pub capacity: Option<u32>,
+    /// How fast all copies together may write.
+    pub copy_bytes_per_second: Option<u64>,
+}
+
+/// The subsystem `diagnostic`.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct DiagnosticSection {
+    /// Whether it is there.
+    pub enabled: bool,
+}
+
+/// How long things are kept.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct RetentionSection {
+    /// Days for which alerts can be replayed: 7 if left out.
+    pub alerts_days: Option<u64>,
+    /// The most bytes of alerts: 4 GiB if left out.
+    pub alerts_bytes: Option<u64>,
+    /// Days for which ended operations and their ids are kept: 30 if left out.
+    pub operations_days: Option<u64>,
+    /// The most bytes of ended operations: 8 GiB if left out.
+    pub operations_bytes: Option<u64>,
+}
+
+/// Bounds.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct LimitsSection {
+    /// Connections at a time.
+    pub connections: Option<u32>,
+    /// Bytes of one request.
+    pub request_bytes: Option<u32>,
+    /// Bytes of one answer.
+    pub answer_bytes: Option<usize>,
+    /// How long a write may be stuck before its connection is given up.
+    pub write_timeout_ms: Option<u64>,
+    /// Operations that are not done.
+    pub open_operations: Option<usize>,
+    /// Free bytes on the disk below which nothing new is registered.
+    pub least_free_bytes: Option<u64>,
+}
+
+/// Why the configuration cannot be used.
+#[derive(Debug, Error)]
+pub enum ConfigError {
+    /// The file cannot be read.
+    #[error("the configuration file {} cannot be read", .path.display())]
+    Read {
+        /// Which file.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// The file says something that is not allowed; the message names line and column.
+    #[error("the configuration file {} is wrong: {message}", .path.display())]
+    Wrong {
+        /// Which file.
+        path: PathBuf,
+        /// Where and what.
+        message: String,
+    },
+}
+
+impl Config {
+    /// Reads the file; without one everything has its default.
+    pub fn load(path: Option<&Path>) -> Result<Self, ConfigError> {
+        let Some(path) = path else {
+            return Ok(Self::default());
+        };
+        let text = std::fs::read_to_string(path).map_err(|source| ConfigError::Read {
+            path: path.to_owned(),
+            source,
+        })?;
+        toml::from_str(&text).map_err(|error| ConfigError::Wrong {
+            path: path.to_owned(),
+            message: error.to_string(),
+        })
+    }
+
+    pub(super) fn journal_options(&self) -> Options {
+        let mut options = Options::default();
+        if let Some(bytes) = self.limits.least_free_bytes {
+            options.least_free_bytes = bytes;
+        }
+        options
+    }
+
+    pub(super) fn core_limits(&self) -> opstead_core::Limits {
+        let mut limits = opstead_core::Limits::default();
+        if let Some(most) = self.limits.open_operations {
+            limits.open_operations = most;
+        }
+        limits
+    }
+
+    pub(super) fn retention(&self) -> Retention {
+        let days = |days: u64| Duration::from_secs(days.saturating_mul(24 * 60 * 60));
+        let default = Retention::default();
+        let own = &self.retention;
+        Retention {
+            alerts: own.alerts_days.map_or(default.alerts, days),
+            alerts_bytes: own.alerts_bytes.unwrap_or(default.alerts_bytes),
+            operations: own.operations_days.map_or(default.operations, days),
+            operations_bytes: own.operations_bytes.unwrap_or(default.operations_bytes),
+        }
+    }
+
+    pub(super) fn storage(&self, data: &Path) -> StorageConfig {
+        let own = &self.storage;
+        let default = StorageConfig::new(own.pool.clone().unwrap_or_else(|| data.join("pool")));
+        StorageConfig {
+            import_folders: own.import_folders.clone(),
+            capacity: own.capacity.unwrap_or(default.capacity),
+            copy_bytes_per_second: own.copy_bytes_per_second,
+            ..default
+        }
+    }
+
+    pub(super) fn rpc_limits(&self) -> rpc::Limits {
+        let own = &self.limits;
+        let default = rpc::Limits::default();
+        rpc::Limits {
+            max_connections: own.connections.unwrap_or(default.max_connections),
+            max_request_bytes: own.request_bytes.unwrap_or(default.max_request_bytes),
+            max_answer_bytes: own.answer_bytes.unwrap_or(default.max_answer_bytes),
+            write_timeout_ms: own.write_timeout_ms.unwrap_or(default.write_timeout_ms),
+            ..default
+        }
+    }
+
+    /// The limits as `system.status` tells them.
+    pub(super) fn wire_limits(&self, rpc: &rpc::Limits) -> opstead_schema::Limits {
+        let core = self.core_limits();
+        opstead_schema::Limits {
+            request_bytes: u64::from(rpc.max_request_bytes),
+            answer_bytes: rpc.max_answer_bytes as u64,
+            connections: rpc.max_connections,
+            calls_in_flight: rpc.max_calls_in_flight as u32,
+            waits: rpc.max_waits as u32,
+            subscriptions: rpc.max_subscriptions,
+            open_operations: core.open_operations as u64,
+            claims: core.claims as u32,
+            filter_bytes: MAX_PATTERN_BYTES as u32,
+            write_timeout_ms: rpc.write_timeout_ms,
+        }
+    }
+}

@@ -1,0 +1,224 @@
+//! Attempts that run in this process: handing them out, passing on what they report, ending them.
+//! What becomes of a report is the loop's business.
+
+use std::collections::{HashMap, VecDeque};
+use std::future::Future;
+use std::panic::AssertUnwindSafe;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
+
+use futures_util::FutureExt;
+use opstead_core::{Cursor, Failure, InfoUpdate, Lease, Operation};
+use tokio::runtime;
+use tokio_util::sync::CancellationToken;
+
+use super::executor::{Executor, Task, TaskContext};
+use super::reports::{Early, Report, Reports};
+use super::request::Request;
+use super::{Clock, EngineConfig, EngineHandle};
+
+/// What runs in this process.
+pub(super) struct Attempts {
+    handle: EngineHandle,
+    clock: Arc<dyn Clock>,
+    most_errors: usize,
+    executors: HashMap<Arc<str>, Arc<dyn Executor>>,
+    runtime: runtime::Handle,
+    running: HashMap<Cursor, Arc<Attempt>>,
+}
+
+/// One attempt that runs.
+struct Attempt {
+    lease: Lease,
+    method_name: Arc<str>,
+    operation_id: Arc<str>,
+    stop: CancellationToken,
+    reports: Mutex<Reports>,
+    clock: Arc<dyn Clock>,
+    handle: EngineHandle,
+}
+
+impl Attempts {
+    pub(super) fn new(
+        config: &EngineConfig,
+        handle: EngineHandle,
+        executors: Vec<Arc<dyn Executor>>,
+        runtime: runtime::Handle,
+    ) -> Self {
+        let by_name = |executor: Arc<dyn Executor>| (executor.name().into(), executor);
+        Self {
+            handle,
+            clock: config.clock.clone(),
+            most_errors: config.limits.non_fatal_errors,
+            executors: executors.into_iter().map(by_name).collect(),
+            runtime,
+            running: HashMap::new(),
+        }
+    }
+
+    /// Begins to remind the loop of what nobody else reminds it of.
+    pub(super) fn begin_ticks(&self, every: Duration) {
+        let handle = self.handle.clone();
+        self.runtime.spawn(async move {
+            let mut ticks = tokio::time::interval(every);
+            ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+            loop {
+                ticks.tick().await;
+                if handle.send(Request::Tick).is_err() {
+                    break;
+                }
+            }
+        });
+    }
+
+    /// Hands an attempt to its executor.
+    pub(super) fn start(&mut self, operation: &Operation, number: u32, executor: &Arc<str>) {
+        let subject = &operation.subject;
+        let errors_left = self
+            .most_errors
+            .saturating_sub(operation.non_fatal_errors.len());
+        let attempt = Arc::new(Attempt {
+            lease: Lease {
+                sequence: subject.sequence,
+                attempt: number,
+            },
+            method_name: subject.method_name.clone(),
+            operation_id: subject.id.clone(),
+            stop: CancellationToken::new(),
+            reports: Mutex::new(Reports::new(errors_left)),
+            clock: self.clock.clone(),
+            handle: self.handle.clone(),
+        });
+        self.running.insert(subject.sequence, attempt.clone());
+        let executor = self
+            .executors
+            .get(executor)
+            .expect("only attached executors start")
+            .clone();
+        let arguments = operation.request.kwargs.clone();
+        self.runtime.spawn(async move {
+            let context = TaskContext::new(attempt.clone());
+            let work = async { executor.execute(context, arguments).await };
+            let outcome = AssertUnwindSafe(work)
+                .catch_unwind()
+                .await
+                .unwrap_or_else(|panic| Err(panicked(&*panic)));
+            // The loop may have ended; then the attempt is interrupted.
+            let _ = attempt.handle.send(Request::Ended(attempt.lease, outcome));
+        });
+    }
+
+    /// Tells an attempt to stop.
+    pub(super) fn cancel(&self, sequence: Cursor) {
+        if let Some(attempt) = self.running.get(&sequence) {
+            attempt.stop.cancel();
+        }
+    }
+
+    /// Tells every attempt to stop.
+    pub(super) fn cancel_all(&self) {
+        self.running
+            .values()
+            .for_each(|attempt| attempt.stop.cancel());
+    }
+
+    /// Forgets an attempt that is over.
+    pub(super) fn end(&mut self, lease: Lease) {
+        if self.get(lease).is_some() {
+            self.running.remove(&lease.sequence);
+        }
+    }
+
+    /// Takes what an attempt has reported, and since when progress lies there. Nothing if the
+    /// attempt is over.
+    pub(super) fn take(&self, lease: Lease) -> Option<(VecDeque<Report>, Option<Duration>)> {
+        Some(self.get(lease)?.reports().take())
+    }
+
+    /// Puts progress back that came too soon.
+    pub(super) fn put_back(&self, lease: Lease, early: Early) {
+        if let Some(attempt) = self.get(lease) {
+            attempt.reports().put_back(early);
+        }
+    }
+
+    /// Attempts whose progress has lain too long.
+    pub(super) fn overdue(&self) -> Vec<Lease> {
+        let now = self.clock.uptime();
+        self.running
+            .values()
+            .filter(|attempt| attempt.reports().is_overdue(now))
+            .map(|attempt| attempt.lease)
+            .collect()
+    }
+
+    /// The attempt, unless it is over; a later one of the same operation is another.
+    fn get(&self, lease: Lease) -> Option<&Arc<Attempt>> {
+        self.running
+            .get(&lease.sequence)
+            .filter(|attempt| attempt.lease == lease)
+    }
+}
+
+impl Attempt {
+    fn reports(&self) -> MutexGuard<'_, Reports> {
+        self.reports.lock().expect("nobody panics with this lock")
+    }
+
+    fn ask_loop(&self) {
+        // When the loop has ended, the attempt is interrupted and says everything again.
+        let _ = self.handle.send(Request::Reports(self.lease));
+    }
+}
+
+impl Task for Attempt {
+    fn method_name(&self) -> &str {
+        &self.method_name
+    }
+
+    fn operation_id(&self) -> &str {
+        &self.operation_id
+    }
+
+    fn attempt(&self) -> u32 {
+        self.lease.attempt
+    }
+
+    fn progress(&self, update: InfoUpdate) {
+        if let Err(refusal) = update.check() {
+            tracing::warn!(%refusal, method = %self.method_name, "progress was not taken");
+        } else if self.reports().progress(update, self.clock.uptime()) {
+            self.ask_loop();
+        }
+    }
+
+    fn non_fatal_error(&self, failure: Failure) {
+        if self.reports().error(failure, self.clock.uptime()) {
+            self.ask_loop();
+        }
+    }
+
+    fn is_canceled(&self) -> bool {
+        self.stop.is_cancelled()
+    }
+
+    fn canceled(&self) -> Pin<Box<dyn Future<Output = ()> + Send + '_>> {
+        Box::pin(self.stop.cancelled())
+    }
+}
+
+fn panicked(panic: &(dyn std::any::Any + Send)) -> Failure {
+    let words = panic
+        .downcast_ref::<&str>()
+        .copied()
+        .or_else(|| panic.downcast_ref::<String>().map(String::as_str))
+        .unwrap_or("no message");
+    let message = format!("the executor panicked: {words}");
+    Failure::new(
+        Failure::EXECUTOR_PANICKED,
+        &message,
+        "executorPanicked",
+        false,
+    )
+}

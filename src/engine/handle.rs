@@ -1,0 +1,352 @@
+//! The way into the engine, shared by everybody who wants something.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, Weak};
+use std::time::Duration;
+
+use opstead_core::{
+    Claim, Cursor, Failure, Fault, Json, MethodKind, Operation, Order, Refusal, Register,
+    Registration, Reply, State,
+};
+use thiserror::Error;
+use tokio::sync::{mpsc, oneshot};
+
+use super::Changes;
+use super::executor::{Executor, Objects, QueryContext};
+use super::request::{MOST_WAITING_BYTES, PurgeTarget, Request};
+use super::schemas::Schemas;
+use crate::journal::{Archive, Reader};
+
+/// How long a query may take.
+const QUERY_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// The way into the engine.
+#[derive(Clone)]
+pub struct EngineHandle {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    requests: mpsc::UnboundedSender<Request>,
+    /// Bytes of requests sent and not taken up yet: the bound of the queue.
+    waiting_bytes: AtomicUsize,
+    /// Whether the loop has ended as it was told to. If it ended otherwise, nobody knows what
+    /// became of an order.
+    stopped: AtomicBool,
+    schemas: Schemas,
+    executors: HashMap<String, Arc<dyn Executor>>,
+    kinds: HashMap<String, MethodKind>,
+    reader: Arc<dyn Reader>,
+    latest: Mutex<Weak<Snapshot>>,
+    changes: Arc<Changes>,
+}
+
+/// The whole state at one cursor, for readers. Hold it briefly: while it lives, each change of the
+/// state copies a little.
+pub struct Snapshot {
+    /// All that is open, and the objects.
+    pub state: State,
+    /// All that has ended and is kept.
+    pub archive: Archive,
+}
+
+impl Snapshot {
+    /// The cursor of the last event it includes; all of it is durable.
+    pub fn cursor(&self) -> Cursor {
+        self.state.head()
+    }
+}
+
+/// A request to register an operation.
+#[derive(Clone, Debug)]
+pub struct RegisterRequest {
+    /// `<subsystem>.<method>`.
+    pub method_name: Arc<str>,
+    /// The highest declared, if left out.
+    pub version: Option<u32>,
+    /// A JSON object.
+    pub kwargs: Json,
+    /// The caller's choice.
+    pub id: Option<Arc<str>>,
+    /// Claims beside the declared ones.
+    pub claims: Vec<Claim>,
+    /// The caller's labels.
+    pub tags: Vec<Arc<str>>,
+    /// Who asks.
+    pub registered_by: Arc<str>,
+}
+
+/// Why the engine did not do what it was asked.
+#[derive(Clone, Debug, PartialEq, Error)]
+pub enum EngineError {
+    /// The core refused; nothing was changed.
+    #[error(transparent)]
+    Refused(#[from] Refusal),
+    /// A bound is reached; nothing was changed.
+    #[error("{what}; try again later")]
+    Overloaded {
+        /// Which bound.
+        what: &'static str,
+    },
+    /// The journal failed; the outcome is unknown.
+    #[error("the journal failed; whether this was stored is unknown")]
+    StorageFailed,
+    /// The daemon is ending; nothing was changed.
+    #[error("the daemon is shutting down")]
+    ShuttingDown,
+    /// Nobody can answer the query now.
+    #[error("{method_name} cannot be answered now")]
+    ExecutorUnavailable {
+        /// The query.
+        method_name: Arc<str>,
+    },
+    /// The query was answered with an error.
+    #[error("{}", .0.message)]
+    QueryFailed(Failure),
+}
+
+impl EngineHandle {
+    pub(super) fn new(
+        schemas: Schemas,
+        executors: &[Arc<dyn Executor>],
+        reader: Arc<dyn Reader>,
+    ) -> (Self, mpsc::UnboundedReceiver<Request>) {
+        let (requests, received) = mpsc::unbounded_channel();
+        let by_method = |executor: &Arc<dyn Executor>| {
+            let methods = executor.declarations();
+            let executor = executor.clone();
+            methods
+                .into_iter()
+                .map(move |method| (method.name.to_string(), executor.clone()))
+        };
+        let kinds = |executor: &Arc<dyn Executor>| {
+            let methods = executor.declarations();
+            methods
+                .into_iter()
+                .map(|method| (method.name.to_string(), method.kind))
+        };
+        let shared = Arc::new(Shared {
+            requests,
+            waiting_bytes: AtomicUsize::new(0),
+            stopped: AtomicBool::new(false),
+            schemas,
+            executors: executors.iter().flat_map(by_method).collect(),
+            kinds: executors.iter().flat_map(kinds).collect(),
+            reader,
+            latest: Mutex::new(Weak::new()),
+            changes: Arc::new(Changes::default()),
+        });
+        (Self { shared }, received)
+    }
+
+    /// Registers an operation durably, or answers an earlier registration under the same id. The
+    /// order is handed over before this returns, so calls made in turn take effect in turn, also
+    /// when the answer is not waited for.
+    pub fn register(
+        &self,
+        request: RegisterRequest,
+    ) -> impl Future<Output = Result<Registration, EngineError>> + Send + use<> {
+        let sent = self.check_kwargs(&request).and_then(|()| {
+            self.order(Order::Register(Box::new(Register {
+                method_name: request.method_name,
+                version: request.version,
+                kwargs: request.kwargs,
+                id: request.id,
+                ulid: "".into(),
+                claims: request.claims,
+                tags: request.tags,
+                registered_by: request.registered_by,
+                ended: None,
+            })))
+        });
+        let handle = self.clone();
+        async move {
+            match handle.answer(sent?).await? {
+                Reply::Registered(registration) => Ok(registration),
+                other => unreachable!("a registration was answered with {other:?}"),
+            }
+        }
+    }
+
+    /// Cancels an operation, handed over like a registration. Answers how it stands then.
+    pub fn cancel(
+        &self,
+        id: Arc<str>,
+    ) -> impl Future<Output = Result<Arc<Operation>, EngineError>> + Send + use<> {
+        let sent = self.order(Order::Cancel { id, ended: None });
+        let handle = self.clone();
+        async move {
+            match handle.answer(sent?).await? {
+                Reply::Operation(operation) => Ok(operation),
+                other => unreachable!("a cancellation was answered with {other:?}"),
+            }
+        }
+    }
+
+    /// Whether a method is declared, and as what.
+    pub fn method_kind(&self, method_name: &str) -> Option<MethodKind> {
+        self.shared.kinds.get(method_name).copied()
+    }
+
+    /// Removes ended operations for good, handed over like a registration. Answers how many were
+    /// still there.
+    pub fn purge(
+        &self,
+        which: PurgeTarget,
+    ) -> impl Future<Output = Result<usize, EngineError>> + Send + use<> {
+        let sent = self.order_purge(which);
+        let handle = self.clone();
+        async move { handle.answer(sent?).await }
+    }
+
+    /// Answers a method that is declared as a query. `objects` is what it may look at.
+    pub async fn query(
+        &self,
+        method_name: &str,
+        kwargs: Json,
+        objects: Arc<dyn Objects>,
+    ) -> Result<Json, EngineError> {
+        self.shared
+            .schemas
+            .check(method_name, None, &kwargs)
+            .map_err(invalid)?;
+        let unavailable = || EngineError::ExecutorUnavailable {
+            method_name: Arc::from(method_name),
+        };
+        let executor = self
+            .shared
+            .executors
+            .get(method_name)
+            .ok_or_else(unavailable)?;
+        let context = QueryContext {
+            method_name: method_name.into(),
+            objects,
+        };
+        match tokio::time::timeout(QUERY_TIMEOUT, executor.query(context, kwargs)).await {
+            Ok(Ok(answer)) => Ok(answer),
+            Ok(Err(failure)) => Err(EngineError::QueryFailed(failure)),
+            Err(_) => Err(unavailable()),
+        }
+    }
+
+    /// The whole state as of now: at least as new as anything the caller was told of.
+    pub async fn snapshot(&self) -> Result<Arc<Snapshot>, EngineError> {
+        let (reply, answer) = oneshot::channel();
+        self.ask(Request::Snapshot(reply))?;
+        answer.await.map_err(|_| self.lost())
+    }
+
+    /// The reading side of the journal.
+    pub fn reader(&self) -> &Arc<dyn Reader> {
+        &self.shared.reader
+    }
+
+    /// Tells when operations change.
+    pub fn changes(&self) -> &Arc<Changes> {
+        &self.shared.changes
+    }
+
+    /// Ends the loop after what was ordered before. Attempts that run are left to the next start.
+    pub fn stop(&self) {
+        // Sending fails only when the loop has ended already, which is what is wanted.
+        let _ = self.send(Request::Stop);
+    }
+
+    pub(super) fn send(&self, request: Request) -> Result<(), EngineError> {
+        self.shared.requests.send(request).map_err(|_| self.lost())
+    }
+
+    /// Counts a request as taken up.
+    pub(super) fn taken_up(&self, request: &Request) {
+        let bytes = request.bytes();
+        if bytes > 0 {
+            self.shared
+                .waiting_bytes
+                .fetch_sub(bytes, Ordering::Relaxed);
+        }
+    }
+
+    /// The loop ends as it was told to: whatever it did not take up has changed nothing.
+    pub(super) fn stopped(&self) {
+        self.shared.stopped.store(true, Ordering::Release);
+    }
+
+    pub(super) fn order_purge(
+        &self,
+        which: PurgeTarget,
+    ) -> Result<oneshot::Receiver<Result<usize, EngineError>>, EngineError> {
+        let (reply, answer) = oneshot::channel();
+        self.ask(Request::Purge(which, reply))?;
+        Ok(answer)
+    }
+
+    /// The snapshot that readers share as long as one of them holds it.
+    pub(super) fn share(&self, state: &State) -> Arc<Snapshot> {
+        let mut latest = self
+            .shared
+            .latest
+            .lock()
+            .expect("no reader panics with this lock");
+        if let Some(snapshot) = latest.upgrade()
+            && snapshot.cursor() == state.head()
+        {
+            return snapshot;
+        }
+        let archive = self.shared.reader.archive();
+        let snapshot = Arc::new(Snapshot {
+            state: state.clone(),
+            archive,
+        });
+        *latest = Arc::downgrade(&snapshot);
+        snapshot
+    }
+
+    fn check_kwargs(&self, request: &RegisterRequest) -> Result<(), EngineError> {
+        self.shared
+            .schemas
+            .check(&request.method_name, request.version, &request.kwargs)
+            .map_err(invalid)
+    }
+
+    fn order(
+        &self,
+        order: Order,
+    ) -> Result<oneshot::Receiver<Result<Reply, EngineError>>, EngineError> {
+        let (reply, answer) = oneshot::channel();
+        self.ask(Request::Order(order, reply))?;
+        Ok(answer)
+    }
+
+    /// Sends a caller's request, if there is room for it.
+    fn ask(&self, request: Request) -> Result<(), EngineError> {
+        let bytes = request.bytes();
+        let waiting = &self.shared.waiting_bytes;
+        if waiting.fetch_add(bytes, Ordering::Relaxed) + bytes > MOST_WAITING_BYTES {
+            waiting.fetch_sub(bytes, Ordering::Relaxed);
+            return Err(EngineError::Overloaded {
+                what: "too much waits for the disk",
+            });
+        }
+        self.send(request)
+    }
+
+    async fn answer<T>(
+        &self,
+        answer: oneshot::Receiver<Result<T, EngineError>>,
+    ) -> Result<T, EngineError> {
+        answer.await.unwrap_or_else(|_| Err(self.lost()))
+    }
+
+    fn lost(&self) -> EngineError {
+        if self.shared.stopped.load(Ordering::Acquire) {
+            EngineError::ShuttingDown
+        } else {
+            EngineError::StorageFailed
+        }
+    }
+}
+
+fn invalid(faults: Vec<Fault>) -> EngineError {
+    EngineError::Refused(Refusal::Invalid { faults })
+}

@@ -1,0 +1,110 @@
+//! Checking kwargs against the JSON Schema that a method declares: all faults, each with its
+//! pointer.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use boon::{Compiler, SchemaIndex, UrlLoader, ValidationError};
+use opstead_core::{Declaration, Fault, Json};
+use serde_json::Value;
+
+use super::StartError;
+use super::executor::Executor;
+
+/// Where compiled schemas live. No such address is ever fetched.
+const ADDRESS: &str = "opstead:///kwargs";
+
+/// The compiled schemas of all declared methods.
+#[derive(Default)]
+pub(super) struct Schemas {
+    /// By method, the versions in ascending order.
+    methods: HashMap<String, Vec<(u32, Compiled)>>,
+}
+
+/// One schema; nothing for a method that takes any object.
+struct Compiled(Option<(boon::Schemas, SchemaIndex)>);
+
+/// A schema is whole in itself: nothing is loaded from a file or the network.
+struct NoLoader;
+
+impl UrlLoader for NoLoader {
+    fn load(&self, url: &str) -> Result<Value, Box<dyn std::error::Error>> {
+        Err(format!("a kwargs schema cannot refer to {url}").into())
+    }
+}
+
+impl Schemas {
+    pub(super) fn compile(executors: &[Arc<dyn Executor>]) -> Result<Self, StartError> {
+        let mut schemas = Self::default();
+        for declaration in executors
+            .iter()
+            .flat_map(|executor| executor.declarations())
+        {
+            let compiled = Compiled::new(&declaration).map_err(|message| StartError::Schema {
+                method: declaration.name.to_string(),
+                message,
+            })?;
+            let versions = schemas
+                .methods
+                .entry(declaration.name.to_string())
+                .or_default();
+            versions.push((declaration.version, compiled));
+            versions.sort_by_key(|(version, _)| *version);
+        }
+        Ok(schemas)
+    }
+
+    /// Checks kwargs. A method or version that nobody declares is left to the core to refuse.
+    pub(super) fn check(
+        &self,
+        method: &str,
+        version: Option<u32>,
+        kwargs: &Json,
+    ) -> Result<(), Vec<Fault>> {
+        let versions = self
+            .methods
+            .get(method)
+            .map(Vec::as_slice)
+            .unwrap_or_default();
+        let wanted = |(known, _): &&(u32, Compiled)| version.is_none_or(|wanted| wanted == *known);
+        match versions.iter().rfind(wanted) {
+            Some((_, Compiled(Some((schemas, index))))) => {
+                let value: Value = kwargs
+                    .parse()
+                    .map_err(|error| vec![Fault::new("/kwargs", error.to_string())])?;
+                schemas
+                    .validate(&value, *index)
+                    .map_err(|error| faults(&error))
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+impl Compiled {
+    fn new(declaration: &Declaration) -> Result<Self, String> {
+        let Some(schema) = &declaration.kwargs_schema else {
+            return Ok(Self(None));
+        };
+        let schema: Value = schema.parse().map_err(|error| error.to_string())?;
+        let mut schemas = boon::Schemas::new();
+        let mut compiler = Compiler::new();
+        compiler.use_loader(Box::new(NoLoader));
+        compiler
+            .add_resource(ADDRESS, schema)
+            .map_err(|error| error.to_string())?;
+        let index = compiler
+            .compile(ADDRESS, &mut schemas)
+            .map_err(|error| error.to_string())?;
+        Ok(Self(Some((schemas, index))))
+    }
+}
+
+/// The faults at the leaves; the branches only say that something below is wrong.
+fn faults(error: &ValidationError<'_, '_>) -> Vec<Fault> {
+    if error.causes.is_empty() {
+        let pointer = format!("/kwargs{}", error.instance_location);
+        return vec![Fault::new(pointer, error.kind.to_string())];
+    }
+    error.causes.iter().flat_map(faults).collect()
+}

@@ -1,0 +1,352 @@
+//! Checkpoint files beside the log: written beside under a temporary name, synced and renamed, so
+//! that a whole one is always there; read as a stream. It knows nothing of sled.
+//!
+//! A file is a row of frames, each a length (4 bytes, little endian) and an envelope that says
+//! which section it belongs to: one `header`, the `archive` index, the `state`, one `footer` with
+//! the counts. Their bodies are JSON values, one after another.
+
+use std::fs::{self, File};
+use std::io::{self, BufReader, ErrorKind, Read, Seek, SeekFrom, Write};
+use std::path::{Path, PathBuf};
+use std::sync::mpsc::{self, Receiver, SyncSender};
+use std::thread;
+
+use opstead_core::checkpoint::Record;
+use opstead_core::{Cursor, OperationState, Time};
+use serde::{Deserialize, Serialize};
+
+use super::durable::sync_folder;
+use super::envelope::{Envelope, seal, unseal};
+use super::tail::Kept;
+use crate::journal::ReadError;
+
+const PREFIX: &str = "checkpoint.";
+const TEMPORARY: &str = "tmp";
+
+/// Lines are gathered into frames of about this many bytes.
+const FRAME_BYTES: usize = 256 * 1024;
+
+/// No frame is longer; a length beyond it is damage, not a reason to ask for memory.
+const MOST_FRAME_BYTES: usize = 1 << 30;
+
+/// After so many bytes what is written is synced, so that the end has little left to sync and the
+/// log's own syncs are never stuck behind a mountain of dirty pages.
+const SYNC_BYTES: usize = 8 * 1024 * 1024;
+
+/// What a checkpoint says of itself.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Header {
+    pub(super) log_id: String,
+    /// The cursor of the last event the state includes.
+    pub(super) head: Cursor,
+    /// The cursor of the last event the archive index includes; the end of the log when the
+    /// checkpoint was written.
+    pub(super) log_head: Cursor,
+    /// The checksum of the block that ends there.
+    pub(super) checksum: u32,
+    /// Bytes of all blocks up to there.
+    pub(super) written_bytes: u64,
+}
+
+/// The records that are kept of one block.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct Group {
+    pub(super) block: Cursor,
+    pub(super) bytes: u64,
+    /// Sequence, state, end, fingerprint, place in the block.
+    pub(super) entries: Vec<(Cursor, OperationState, Time, u64, u32)>,
+}
+
+impl Group {
+    pub(super) fn kept(&self) -> Kept {
+        Kept {
+            records: self.entries.len() as u32,
+            bytes: self.bytes,
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+enum Section {
+    Header,
+    Archive,
+    State,
+    Footer,
+}
+
+#[derive(Debug, PartialEq, Serialize, Deserialize)]
+struct Footer {
+    groups: u64,
+    records: u64,
+}
+
+/// A whole checkpoint on disk.
+#[derive(Clone, Debug)]
+pub(super) struct Place {
+    pub(super) path: PathBuf,
+    pub(super) head: Cursor,
+    /// Where in the file the state begins.
+    state: u64,
+}
+
+/// Writes a checkpoint durably.
+pub(super) fn write(
+    folder: &Path,
+    header: &Header,
+    groups: impl Iterator<Item = Group>,
+    records: &mut dyn Iterator<Item = Record>,
+) -> io::Result<Place> {
+    let path = folder.join(format!("{PREFIX}{:020}", header.head));
+    let temporary = path.with_extension(TEMPORARY);
+    let mut writer = Writer::new(File::create(&temporary)?);
+    writer.line(Section::Header, header)?;
+    let mut footer = Footer {
+        groups: 0,
+        records: 0,
+    };
+    for group in groups {
+        writer.line(Section::Archive, &group)?;
+        footer.groups += 1;
+    }
+    writer.end_frame()?;
+    let state = writer.bytes;
+    for record in records {
+        writer.line(Section::State, &record)?;
+        footer.records += 1;
+    }
+    writer.line(Section::Footer, &footer)?;
+    writer.end_frame()?;
+    writer.file.sync_all()?;
+    fs::rename(&temporary, &path)?;
+    sync_folder(folder)?;
+    Ok(Place {
+        path,
+        head: header.head,
+        state,
+    })
+}
+
+/// The checkpoints in a folder, the newest first. Unfinished ones are removed.
+pub(super) fn list(folder: &Path) -> io::Result<Vec<PathBuf>> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(folder)? {
+        let path = entry?.path();
+        let name = path.file_name().and_then(|name| name.to_str());
+        if !name.is_some_and(|name| name.starts_with(PREFIX)) {
+            continue;
+        }
+        if path
+            .extension()
+            .is_some_and(|extension| extension == TEMPORARY)
+        {
+            fs::remove_file(&path)?;
+        } else {
+            found.push(path);
+        }
+    }
+    found.sort_unstable_by(|left, right| right.cmp(left));
+    Ok(found)
+}
+
+/// Reads a checkpoint to its end and gives what opening needs of it. The state is only checked,
+/// not decoded.
+pub(super) fn verify(path: &Path) -> Result<(Place, Header, Vec<Group>), String> {
+    let mut frames = Frames::open(path, 0).map_err(|error| error.to_string())?;
+    let first = frames.next_frame()?.ok_or("it is empty")?;
+    let header: Header = one_line(Section::Header, &first)?;
+    let mut groups = Vec::new();
+    let mut state = frames.at;
+    loop {
+        let frame = frames.next_frame()?.ok_or("it is cut off")?;
+        let envelope = unseal::<Section>(&frame)?;
+        match envelope.head {
+            Section::Archive => {
+                groups.append(&mut lines(&envelope)?);
+                state = frames.at;
+            }
+            Section::State => {}
+            Section::Footer => {
+                let footer: Footer = one_line(Section::Footer, &frame)?;
+                if footer.groups != groups.len() as u64 {
+                    return Err("parts of the archive index are missing".into());
+                }
+                break;
+            }
+            Section::Header => return Err("it has two headers".into()),
+        }
+    }
+    let place = Place {
+        path: path.to_owned(),
+        head: header.head,
+        state,
+    };
+    Ok((place, header, groups))
+}
+
+impl Place {
+    /// The state, decoded on a thread of its own while the caller takes it in.
+    pub(super) fn stream(&self) -> io::Result<Records> {
+        let frames = Frames::open(&self.path, self.state)?;
+        let (sender, receiver) = mpsc::sync_channel(4);
+        let head = self.head;
+        thread::Builder::new()
+            .name("checkpoint-reader".into())
+            .spawn(move || {
+                if let Err(what) = send_records(frames, &sender) {
+                    // The receiver may have lost interest.
+                    let _ = sender.send(Err(ReadError::Damaged { at: head, what }));
+                }
+            })?;
+        Ok(Records {
+            receiver,
+            decoded: Vec::new().into_iter(),
+        })
+    }
+}
+
+fn send_records(
+    mut frames: Frames,
+    sender: &SyncSender<Result<Vec<Record>, ReadError>>,
+) -> Result<(), String> {
+    let mut sent = 0;
+    loop {
+        let frame = frames.next_frame()?.ok_or("the checkpoint is cut off")?;
+        let envelope = unseal::<Section>(&frame)?;
+        if envelope.head == Section::Footer {
+            let footer: Footer = one_line(Section::Footer, &frame)?;
+            let is_whole = footer.records == sent;
+            return is_whole.then_some(()).ok_or("records are missing".into());
+        }
+        let records: Vec<Record> = lines(&envelope)?;
+        sent += records.len() as u64;
+        if sender.send(Ok(records)).is_err() {
+            return Ok(());
+        }
+    }
+}
+
+/// The records of a checkpoint.
+pub(super) struct Records {
+    receiver: Receiver<Result<Vec<Record>, ReadError>>,
+    decoded: std::vec::IntoIter<Record>,
+}
+
+impl Iterator for Records {
+    type Item = Result<Record, ReadError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        loop {
+            if let Some(record) = self.decoded.next() {
+                return Some(Ok(record));
+            }
+            match self.receiver.recv().ok()? {
+                Ok(records) => self.decoded = records.into_iter(),
+                Err(error) => return Some(Err(error)),
+            }
+        }
+    }
+}
+
+/// Gathers lines into frames.
+struct Writer {
+    file: File,
+    section: Section,
+    lines: Vec<u8>,
+    bytes: u64,
+    unsynced: usize,
+}
+
+impl Writer {
+    fn new(file: File) -> Self {
+        Self {
+            file,
+            section: Section::Header,
+            lines: Vec::with_capacity(FRAME_BYTES + FRAME_BYTES / 4),
+            bytes: 0,
+            unsynced: 0,
+        }
+    }
+
+    fn line<T: Serialize>(&mut self, section: Section, line: &T) -> io::Result<()> {
+        if section != self.section || self.lines.len() >= FRAME_BYTES {
+            self.end_frame()?;
+            self.section = section;
+        }
+        serde_json::to_writer(&mut self.lines, line)?;
+        self.lines.push(b'\n');
+        Ok(())
+    }
+
+    fn end_frame(&mut self) -> io::Result<()> {
+        if self.lines.is_empty() {
+            return Ok(());
+        }
+        let sealed = seal(&self.section, &self.lines);
+        self.file
+            .write_all(&(sealed.bytes.len() as u32).to_le_bytes())?;
+        self.file.write_all(&sealed.bytes)?;
+        self.lines.clear();
+        self.bytes += 4 + sealed.bytes.len() as u64;
+        self.unsynced += sealed.bytes.len();
+        if self.unsynced >= SYNC_BYTES {
+            self.file.sync_data()?;
+            self.unsynced = 0;
+        }
+        Ok(())
+    }
+}
+
+struct Frames {
+    file: BufReader<File>,
+    at: u64,
+}
+
+impl Frames {
+    fn open(path: &Path, at: u64) -> io::Result<Self> {
+        let mut file = File::open(path)?;
+        file.seek(SeekFrom::Start(at))?;
+        Ok(Self {
+            file: BufReader::with_capacity(FRAME_BYTES, file),
+            at,
+        })
+    }
+
+    /// The next frame; nothing at the end of the file.
+    fn next_frame(&mut self) -> Result<Option<Vec<u8>>, String> {
+        let mut length = [0; 4];
+        match self.file.read_exact(&mut length) {
+            Ok(()) => {}
+            Err(error) if error.kind() == ErrorKind::UnexpectedEof => return Ok(None),
+            Err(error) => return Err(error.to_string()),
+        }
+        let length = u32::from_le_bytes(length) as usize;
+        if length > MOST_FRAME_BYTES {
+            return Err("a frame has an impossible length".into());
+        }
+        let mut frame = Vec::new();
+        let read = (&mut self.file).take(length as u64).read_to_end(&mut frame);
+        if read.map_err(|error| error.to_string())? != length {
+            return Err("it is cut off".into());
+        }
+        self.at += 4 + length as u64;
+        Ok(Some(frame))
+    }
+}
+
+fn lines<T: for<'de> Deserialize<'de>>(envelope: &Envelope<'_, Section>) -> Result<Vec<T>, String> {
+    // Foreign JSON may hold line breaks, so values are told apart by where they end.
+    serde_json::Deserializer::from_slice(&envelope.body()?)
+        .into_iter()
+        .collect::<Result<_, _>>()
+        .map_err(|error| error.to_string())
+}
+
+fn one_line<T: for<'de> Deserialize<'de>>(section: Section, frame: &[u8]) -> Result<T, String> {
+    let envelope = unseal::<Section>(frame)?;
+    if envelope.head != section {
+        return Err(format!("there is no {section:?} where there should be"));
+    }
+    lines(&envelope)?.pop().ok_or("a frame is empty".into())
+}

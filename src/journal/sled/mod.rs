@@ -1,0 +1,263 @@
+//! The journal on disk: sled holds the log and the archive, files beside it the checkpoints.
+//!
+//! A data folder holds `lock`, `marker.json`, `checkpoint.<cursor>` and sled's folder `log`. sled
+//! is run with care: one writer; one atomic batch a block, of values of at most 4 KiB; then its
+//! own flush, then a sync of ours; only then is a block durable. What sled itself promises about
+//! damaged files is not relied on: checksums, unbroken cursors and a marker prove the log whole.
+
+mod block;
+mod checkpoint;
+mod durable;
+mod envelope;
+mod keys;
+mod marker;
+mod open;
+mod reader;
+mod scan;
+mod space;
+mod tail;
+
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+
+use opstead_core::{Cursor, Time};
+use sled::Batch;
+use tracing::warn;
+
+use self::block::{Encoded, encode, open_block};
+use self::durable::DataFiles;
+use self::keys::{Kind, Values};
+use self::marker::Marker;
+use self::open::Opened;
+use self::reader::Shared;
+use self::space::Space;
+use self::tail::Tail;
+use super::{AppendError, Block, Journal, Reader};
+
+pub use open::{OpenError, OpenReport, Options};
+
+/// The marker is written anew after so many blocks, and more often right after opening.
+const MARKED_BLOCKS: u64 = 1024;
+
+/// So many blocks are removed in one call of `trim`.
+const TRIMMED_BLOCKS: usize = 512;
+
+/// The journal on disk.
+pub struct SledJournal {
+    shared: Arc<Shared>,
+    files: DataFiles,
+    marker: Marker,
+    report: OpenReport,
+    space: Space,
+    /// Blocks since opening.
+    appended: u64,
+    /// What went wrong; nothing is written any more.
+    failed: Option<String>,
+}
+
+/// A block that may be removed.
+struct Needless {
+    first: Cursor,
+    last: Cursor,
+    bytes: u64,
+}
+
+impl SledJournal {
+    /// Opens the journal in a folder, or begins one if the folder is new.
+    pub fn open(folder: &Path, options: &Options) -> Result<Self, OpenError> {
+        let Opened {
+            shared,
+            files,
+            marker,
+            report,
+        } = open::open(folder, options)?;
+        Ok(Self {
+            space: Space::new(&shared.folder, options.least_free_bytes),
+            shared: Arc::new(shared),
+            files,
+            marker,
+            report,
+            appended: 0,
+            failed: None,
+        })
+    }
+
+    /// What opening found and mended.
+    pub fn report(&self) -> &OpenReport {
+        &self.report
+    }
+
+    /// Runs what writes, unless something failed before. After a failure memory and disk may
+    /// differ, so nothing is written any more.
+    fn write<T>(&mut self, run: impl FnOnce(&mut Self) -> io::Result<T>) -> Result<T, AppendError> {
+        if let Some(failed) = &self.failed {
+            let error = io::Error::other(format!("the journal failed before: {failed}"));
+            return Err(AppendError::Storage(error));
+        }
+        run(self).map_err(|error| {
+            self.failed = Some(error.to_string());
+            AppendError::Storage(error)
+        })
+    }
+
+    fn commit(&mut self, batch: Batch) -> io::Result<()> {
+        self.shared.db.apply_batch(batch)?;
+        self.shared.db.flush()?;
+        self.files.sync()
+    }
+
+    /// Moves the marker now and then. The block is durable already, so a marker that stays behind
+    /// is no failure.
+    fn mark(&mut self, acknowledged: Cursor) {
+        self.appended += 1;
+        if self.appended.is_power_of_two() || self.appended.is_multiple_of(MARKED_BLOCKS) {
+            self.write_marker(acknowledged);
+        }
+    }
+
+    fn write_marker(&mut self, acknowledged: Cursor) {
+        self.marker.acknowledged = acknowledged;
+        if let Err(error) = self.marker.write(&self.shared.folder) {
+            warn!(%error, "the marker could not be written");
+        }
+    }
+
+    /// Blocks that may be removed, the oldest first; and whether there are more.
+    fn needless(&self, before: Time, most_bytes: u64) -> io::Result<(Vec<Needless>, bool)> {
+        let covered = self.shared.covered();
+        let (oldest, head, mut bytes) = {
+            let tail = self.shared.tail();
+            (
+                tail.oldest,
+                tail.head,
+                tail.written_bytes - tail.removed_bytes,
+            )
+        };
+        let mut needless = Vec::new();
+        for value in Values::between(&self.shared.db, Kind::Block, oldest + 1, covered) {
+            let (first, value) = value?;
+            let envelope = open_block(first, &value).map_err(io::Error::other)?;
+            let last = envelope.head.last();
+            let is_old = envelope.head.time < before || bytes > most_bytes;
+            if !is_old || last > covered || last == head {
+                break;
+            }
+            if needless.len() == TRIMMED_BLOCKS {
+                return Ok((needless, true));
+            }
+            bytes -= value.len() as u64;
+            needless.push(Needless {
+                first,
+                last,
+                bytes: value.len() as u64,
+            });
+        }
+        Ok((needless, false))
+    }
+
+    fn remove_blocks(&mut self, needless: &[Needless]) -> io::Result<()> {
+        let Some(newest) = needless.last() else {
+            return Ok(());
+        };
+        // Readers are told first, so that none takes the gap for damage.
+        {
+            let mut tail = self.shared.change_tail();
+            tail.oldest = newest.last;
+            tail.removed_bytes += needless.iter().map(|block| block.bytes).sum::<u64>();
+        }
+        let mut batch = Batch::default();
+        for block in needless {
+            keys::remove(&mut batch, Kind::Block, block.first, block.bytes);
+        }
+        self.commit(batch)
+    }
+}
+
+impl Journal for SledJournal {
+    fn head(&self) -> Cursor {
+        self.shared.tail().head
+    }
+
+    fn append(&mut self, after: Cursor, block: &Arc<Block>) -> Result<Cursor, AppendError> {
+        assert!(!block.events.is_empty(), "a block holds at least one event");
+        let (encoded, batch) = {
+            let tail = self.shared.tail();
+            let head = tail.head;
+            if after != head || block.first != after + 1 {
+                return Err(AppendError::NotHead { after, head });
+            }
+            let offset = tail.written_bytes;
+            encode(block, tail.checksum, offset, self.shared.fingerprint)
+                .map(|encoded| {
+                    let batch = batch(&encoded, &tail);
+                    (encoded, batch)
+                })
+                .map_err(|error| AppendError::Storage(error.into()))?
+        };
+        self.write(|journal| journal.commit(batch))?;
+        let head = encoded.head.last();
+        {
+            let mut tail = self.shared.change_tail();
+            tail.head = head;
+            tail.checksum = encoded.block.checksum;
+            tail.written_bytes += encoded.block.bytes.len() as u64;
+            tail.index(block.first, &encoded.index);
+            tail.ring.push(block.clone(), encoded.length);
+        }
+        self.mark(head);
+        Ok(head)
+    }
+
+    fn reader(&self) -> Arc<dyn Reader> {
+        self.shared.clone()
+    }
+
+    fn is_low_on_space(&self) -> bool {
+        self.space.is_low()
+    }
+
+    fn trim(&mut self, before: Time, most_bytes: u64) -> Result<bool, AppendError> {
+        self.write(|journal| {
+            let (needless, more) = journal.needless(before, most_bytes)?;
+            journal.remove_blocks(&needless)?;
+            Ok(more)
+        })
+    }
+}
+
+impl Drop for SledJournal {
+    fn drop(&mut self) {
+        let head = self.head();
+        if self.failed.is_none() && head != self.marker.acknowledged {
+            self.write_marker(head);
+        }
+    }
+}
+
+/// All that a block changes in sled.
+fn batch(encoded: &Encoded, tail: &Tail) -> Batch {
+    let mut batch = Batch::default();
+    let first = encoded.head.first;
+    keys::insert(&mut batch, Kind::Block, first, &encoded.block.bytes);
+    if let Some(archive) = &encoded.archive {
+        keys::insert(&mut batch, Kind::Archive, first, &archive.bytes);
+    }
+    for (block, bytes) in tail.emptied_by(&encoded.index.purged) {
+        keys::remove(&mut batch, Kind::Archive, block, bytes);
+    }
+    batch
+}
+
+/// Ends the process when one of sled's own threads panics: nothing it holds can be trusted then,
+/// and its callers would wait for ever. To be called once, by the program.
+pub fn abort_when_storage_panics() {
+    let report = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        report(panic);
+        let thread = std::thread::current();
+        if thread.name().is_some_and(|name| name.starts_with("sled-")) {
+            std::process::abort();
+        }
+    }));
+}

@@ -1,0 +1,192 @@
+//! Reading the log at opening: from the newest whole checkpoint on, every block is checked against
+//! its checksum, its place and its predecessor. An unfinished end is cut off; anything else that
+//! is wrong is refused.
+
+use std::path::Path;
+
+use opstead_core::Cursor;
+use sled::{Batch, Db};
+use tracing::warn;
+
+use super::block::{Index, decode_archive, open_block};
+use super::checkpoint::{self, Group, Header, Place};
+use super::keys::{self, Kind, Values};
+use super::marker::Marker;
+use super::open::{OpenError, OpenReport, Options};
+use super::tail::{Ring, Tail};
+use crate::journal::{Archive, Entry};
+
+/// Finds out how the log stands.
+pub(super) fn scan(
+    folder: &Path,
+    db: &Db,
+    marker: &Marker,
+    options: &Options,
+    report: &mut OpenReport,
+) -> Result<(Tail, Option<Place>), OpenError> {
+    let oldest = keys::oldest_block(db)?.map(|first| first - 1);
+    let mut tail = Tail::default();
+    let mut newest = None;
+    for path in checkpoint::list(folder)? {
+        let what = match checkpoint::verify(&path) {
+            Ok((_, header, _)) if header.log_id != marker.log_id => "it is of another log".into(),
+            Ok((_, header, _)) if oldest.is_some_and(|oldest| header.head < oldest) => {
+                "the log does not reach back to it".into()
+            }
+            Ok((place, header, groups)) => {
+                tail = from_checkpoint(&header, groups);
+                report.checkpoint = Some(place.head);
+                newest = Some(place);
+                break;
+            }
+            Err(what) => what,
+        };
+        warn!(path = %path.display(), what, "a checkpoint is passed over");
+        report.checkpoints_skipped += 1;
+    }
+    match oldest {
+        Some(oldest) if newest.is_none() && oldest > 0 => {
+            return Err(OpenError::NoCheckpoint { oldest });
+        }
+        Some(oldest) => set_beginning(db, oldest, &mut tail)?,
+        None => {}
+    }
+    check_joint(db, &tail)?;
+    follow(db, &mut tail, report)?;
+    let acknowledged = marker.acknowledged;
+    if tail.head < acknowledged || (oldest.is_none() && tail.head > 0) {
+        let head = if oldest.is_none() { 0 } else { tail.head };
+        let acknowledged = acknowledged.max(tail.head);
+        return Err(OpenError::Shorter { head, acknowledged });
+    }
+    if let Some(cut_after) = report.cut_after {
+        let mut batch = Batch::default();
+        let parts = keys::remove_from(&mut batch, db, cut_after + 1)?;
+        warn!(cut_after, parts, "an unfinished end of the log is cut off");
+        db.apply_batch(batch)?;
+    }
+    tail.ring = Ring::new(options.ring_bytes);
+    Ok((tail, newest))
+}
+
+fn from_checkpoint(header: &Header, groups: Vec<Group>) -> Tail {
+    let mut tail = Tail {
+        head: header.log_head,
+        checksum: header.checksum,
+        written_bytes: header.written_bytes,
+        ..Tail::default()
+    };
+    let mut archive = Archive::default();
+    for group in groups {
+        for &(sequence, state, finished_at, fingerprint, index) in &group.entries {
+            archive.insert(Entry {
+                sequence,
+                state,
+                finished_at,
+                fingerprint,
+                block: group.block,
+                index,
+            });
+        }
+        tail.archive_bytes += group.bytes;
+        tail.kept.insert(group.block, group.kept());
+    }
+    tail.archive = archive;
+    tail
+}
+
+/// Notes where the log begins, in cursors and in bytes.
+fn set_beginning(db: &Db, oldest: Cursor, tail: &mut Tail) -> Result<(), OpenError> {
+    tail.oldest = oldest;
+    let first = oldest + 1;
+    let value = keys::get(db, Kind::Block, first)?.unwrap_or_default();
+    // Whether it is damaged or only unfinished is judged later.
+    if let Ok(envelope) = open_block(first, &value) {
+        tail.removed_bytes = envelope.head.offset;
+    }
+    Ok(())
+}
+
+/// Checks that the block at the checkpoint's end, if it is still there, is the one it means.
+fn check_joint(db: &Db, tail: &Tail) -> Result<(), OpenError> {
+    let Some(first) = keys::block_at(db, tail.head)? else {
+        return Ok(());
+    };
+    let value = keys::get(db, Kind::Block, first)?.unwrap_or_default();
+    let envelope = open_block(first, &value).map_err(|what| damaged(first, what))?;
+    if envelope.head.last() < tail.head {
+        return Err(OpenError::Shorter {
+            head: envelope.head.last(),
+            acknowledged: tail.head,
+        });
+    }
+    if envelope.head.last() != tail.head || envelope.checksum != tail.checksum {
+        return Err(damaged(
+            first,
+            "it is not the block that the checkpoint ends with",
+        ));
+    }
+    Ok(())
+}
+
+/// Follows the log to its end, taking in what it changes in the archive.
+fn follow(db: &Db, tail: &mut Tail, report: &mut OpenReport) -> Result<(), OpenError> {
+    let mut broken: Option<(Cursor, String)> = None;
+    let mut values = Values::between(db, Kind::Block, tail.head + 1, Cursor::MAX).peekable();
+    while let Some(value) = values.next() {
+        let (first, bytes) = value?;
+        let is_last = values.peek().is_none();
+        let (index, envelope) = match check(db, first, &bytes, is_last) {
+            Ok(checked) => checked,
+            Err(what) => {
+                broken.get_or_insert((first, what));
+                continue;
+            }
+        };
+        if let Some((at, what)) = broken {
+            return Err(damaged(at, what));
+        }
+        if first != tail.head + 1 {
+            return Err(damaged(tail.head + 1, "blocks are missing"));
+        }
+        if envelope.head.previous != tail.checksum {
+            return Err(damaged(first, "it does not follow the block before it"));
+        }
+        tail.head = envelope.head.last();
+        tail.checksum = envelope.checksum;
+        tail.written_bytes = envelope.head.offset + bytes.len() as u64;
+        tail.index(first, &index);
+        report.blocks_checked += 1;
+    }
+    report.cut_after = broken.map(|_| tail.head);
+    Ok(())
+}
+
+type Checked<'a> = (
+    Index,
+    super::envelope::Envelope<'a, super::block::BlockHead>,
+);
+
+/// Checks one block by itself, and the last one with the records that came with it.
+fn check<'a>(
+    db: &Db,
+    first: Cursor,
+    bytes: &'a [u8],
+    is_last: bool,
+) -> Result<Checked<'a>, String> {
+    let envelope = open_block(first, bytes)?;
+    let index = envelope.index()?;
+    if is_last && !index.ended.is_empty() {
+        let records = keys::get(db, Kind::Archive, first).map_err(|error| error.to_string())?;
+        decode_archive(
+            first,
+            &records.ok_or("the records of its operations are missing")?,
+        )?;
+    }
+    Ok((index, envelope))
+}
+
+fn damaged(at: Cursor, what: impl Into<String>) -> OpenError {
+    let what = what.into();
+    OpenError::Damaged { at, what }
+}

@@ -1,0 +1,94 @@
+//! The methods of a manager, one file a family. They know nothing of sockets: parameters in,
+//! answer or error out.
+
+mod alerts;
+mod list;
+mod objects;
+mod operations;
+mod system;
+mod tasks;
+mod wait;
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use opstead_schema::params::FilterType;
+use opstead_schema::{ErrorObject, Limits};
+
+use super::errors;
+use crate::alerts::Hub;
+use crate::engine::{EngineHandle, Snapshot};
+use crate::filter::{Filter, FilterKind};
+
+/// The most ids of one call.
+const MOST_IDS: usize = 10_000;
+
+/// What the methods work with.
+#[derive(Clone)]
+pub struct Api {
+    engine: EngineHandle,
+    hub: Arc<Hub>,
+    log_id: Arc<str>,
+    limits: Limits,
+    started: Instant,
+}
+
+impl Api {
+    /// The methods in front of an engine. `limits` are told by `system.status`.
+    pub fn new(engine: EngineHandle, hub: Arc<Hub>, limits: Limits) -> Self {
+        let log_id = engine.reader().log_id().into();
+        Self {
+            engine,
+            hub,
+            log_id,
+            limits,
+            started: Instant::now(),
+        }
+    }
+
+    async fn snapshot(&self) -> Result<Arc<Snapshot>, ErrorObject> {
+        self.engine.snapshot().await.map_err(errors::engine)
+    }
+
+    /// Runs work that looks at many records where it does not keep other calls waiting.
+    async fn beside<T, F>(&self, work: F) -> Result<T, ErrorObject>
+    where
+        T: Send + 'static,
+        F: FnOnce(Self, Arc<Snapshot>) -> Result<T, ErrorObject> + Send + 'static,
+    {
+        let snapshot = self.snapshot().await?;
+        let api = self.clone();
+        match tokio::task::spawn_blocking(move || work(api, snapshot)).await {
+            Ok(answer) => answer,
+            Err(panic) => std::panic::resume_unwind(panic.into_panic()),
+        }
+    }
+
+    fn answer_too_large(&self, use_method: &str) -> ErrorObject {
+        let most = self.limits.answer_bytes;
+        let message = format!("the answer is over the limit of {most} bytes; use {use_method}");
+        ErrorObject::with(
+            opstead_schema::ErrorCode::AnswerTooLarge,
+            message,
+            |details| {
+                details.use_method = Some(use_method.to_owned());
+            },
+        )
+    }
+}
+
+fn filter(kind: FilterType, pattern: &str) -> Result<Filter, ErrorObject> {
+    let kind = match kind {
+        FilterType::Glob => FilterKind::Glob,
+        FilterType::Regexp => FilterKind::Regexp,
+    };
+    Filter::parse(kind, pattern).map_err(|error| errors::filter(&error))
+}
+
+fn check_ids(ids: &[String]) -> Result<(), ErrorObject> {
+    if ids.len() > MOST_IDS {
+        let message = format!("must name at most {MOST_IDS} operations");
+        return Err(errors::invalid_param("/ids", &message));
+    }
+    Ok(())
+}

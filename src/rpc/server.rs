@@ -1,0 +1,276 @@
+//! The server as a whole: listeners, workers, and their orderly end.
+
+use std::io;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread::JoinHandle;
+
+use jsonrpsee::core::RegisterMethodError;
+use jsonrpsee::server::{StopHandle, stop_channel};
+use tokio::sync::{Semaphore, mpsc, watch};
+
+use super::auth::Doorkeeper;
+use super::limits::Limits;
+use super::listener;
+use super::method::MethodTable;
+use super::push;
+use super::token::Token;
+use super::worker::{Accepted, Shared, work};
+
+/// Where to listen, for whom, and within which limits.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// The TCP address; port 0 for any free one.
+    pub listen: Option<SocketAddr>,
+    /// The path of the Unix socket.
+    pub socket: Option<PathBuf>,
+    /// What TCP clients must show.
+    pub token: Token,
+    /// Names in `Host` and `Origin` that are as good as the machine's own.
+    pub allowed_hosts: Vec<String>,
+    /// Whole values of `Origin` that are allowed (`https://console.example:8443`).
+    pub allowed_origins: Vec<String>,
+    /// Threads that serve connections; 0: as many as there are processors.
+    pub workers: usize,
+    /// See there.
+    pub limits: Limits,
+}
+
+impl Config {
+    /// Listens nowhere yet.
+    #[must_use]
+    pub fn new(token: Token) -> Self {
+        Self {
+            listen: None,
+            socket: None,
+            token,
+            allowed_hosts: Vec::new(),
+            allowed_origins: Vec::new(),
+            workers: 0,
+            limits: Limits::default(),
+        }
+    }
+}
+
+/// Why the server did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The TCP address cannot be listened on.
+    #[error("cannot listen on {address}")]
+    Tcp {
+        /// Which.
+        address: SocketAddr,
+        /// Why.
+        source: io::Error,
+    },
+    /// The Unix socket cannot be listened on.
+    #[error("cannot listen on {}", path.display())]
+    Unix {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// The system gives no thread or no event queue.
+    #[error("cannot start the threads that serve connections")]
+    Worker(#[from] io::Error),
+    /// A method is registered twice.
+    #[error("the method table is wrong")]
+    Methods(#[from] RegisterMethodError),
+}
+
+/// A running server. Dropping it stops it, too.
+#[derive(Debug)]
+pub struct RpcServer {
+    local_address: Option<SocketAddr>,
+    socket: Option<PathBuf>,
+    stopping: watch::Sender<bool>,
+    stop_library: jsonrpsee::server::ServerHandle,
+    workers: Vec<JoinHandle<()>>,
+}
+
+/// Both listeners, bound.
+struct Listeners {
+    tcp: Option<std::net::TcpListener>,
+    unix: Option<std::os::unix::net::UnixListener>,
+}
+
+/// The way to one worker, and how many connections it has.
+#[derive(Clone)]
+struct Desk {
+    accepted: mpsc::UnboundedSender<Accepted>,
+    load: Arc<AtomicUsize>,
+}
+
+impl RpcServer {
+    /// Binds the listeners and starts serving the methods of `table`, on threads of its own.
+    pub fn start(config: Config, table: MethodTable) -> Result<Self, StartError> {
+        let methods = push::callbacks(&table)?;
+        let listeners = bind(&config)?;
+        let local_address = listeners
+            .tcp
+            .as_ref()
+            .map(|tcp| tcp.local_addr())
+            .transpose()?;
+        let (stopping, stopped) = watch::channel(false);
+        let (stop, stop_library) = stop_channel();
+        let places = Arc::new(Semaphore::new(config.limits.max_connections as usize));
+        let shared = Arc::new(Shared::new(
+            Arc::new(table),
+            methods,
+            config.limits,
+            Doorkeeper::new(config.token, &config.allowed_hosts, &config.allowed_origins),
+            stopped,
+        ));
+        let mut server = Self {
+            local_address,
+            socket: config.socket,
+            stopping,
+            stop_library,
+            workers: Vec::new(),
+        };
+        server.spawn_workers(
+            worker_count(config.workers),
+            &shared,
+            listeners,
+            &places,
+            &stop,
+        )?;
+        Ok(server)
+    }
+
+    /// The TCP address that is listened on, with its real port.
+    #[must_use]
+    pub fn local_address(&self) -> Option<SocketAddr> {
+        self.local_address
+    }
+
+    /// The Unix socket that is listened on.
+    #[must_use]
+    pub fn socket(&self) -> Option<&Path> {
+        self.socket.as_deref()
+    }
+
+    /// Accepts nothing more, ends the waits, lets the calls in flight end within the stop time-out,
+    /// closes every connection and returns then. It blocks.
+    pub fn stop(mut self) {
+        self.stop_and_join();
+    }
+
+    /// The listeners are accepted from on the first worker; connections go to the one with fewest.
+    fn spawn_workers(
+        &mut self,
+        count: usize,
+        shared: &Arc<Shared>,
+        listeners: Listeners,
+        places: &Arc<Semaphore>,
+        stop: &StopHandle,
+    ) -> Result<(), StartError> {
+        let mut desks = Vec::new();
+        let mut runtimes = Vec::new();
+        for _ in 0..count {
+            let (sender, receiver) = mpsc::unbounded_channel();
+            let load = Arc::new(AtomicUsize::new(0));
+            desks.push(Desk {
+                accepted: sender,
+                load: Arc::clone(&load),
+            });
+            let runtime = tokio::runtime::Builder::new_current_thread()
+                .enable_all()
+                .build()?;
+            runtimes.push((
+                runtime,
+                work(Arc::clone(shared), receiver, load, stop.clone()),
+            ));
+        }
+        if let Some((runtime, _)) = runtimes.first() {
+            let _context = runtime.enter();
+            if let Some(tcp) = listeners.tcp {
+                let tcp = tokio::net::TcpListener::from_std(tcp)?;
+                let hand_on = hand_on(desks.clone());
+                let accept = listener::accept_tcp(tcp, Arc::clone(places), hand_on);
+                runtime.spawn(until_stopped(shared.stopping.clone(), accept));
+            }
+            if let Some(unix) = listeners.unix {
+                let unix = tokio::net::UnixListener::from_std(unix)?;
+                let accept = listener::accept_unix(unix, Arc::clone(places), hand_on(desks));
+                runtime.spawn(until_stopped(shared.stopping.clone(), accept));
+            }
+        }
+        for (number, (runtime, work)) in runtimes.into_iter().enumerate() {
+            let thread = std::thread::Builder::new().name(format!("rpc-{number}"));
+            self.workers
+                .push(thread.spawn(move || runtime.block_on(work))?);
+        }
+        Ok(())
+    }
+
+    fn stop_and_join(&mut self) {
+        self.stopping.send_replace(true);
+        // Whoever has stopped already needs no second word.
+        let _ = self.stop_library.stop();
+        for worker in self.workers.drain(..) {
+            if worker.join().is_err() {
+                tracing::error!("a thread that served connections had panicked");
+            }
+        }
+        if let Some(path) = self.socket.take() {
+            // The file is only a name by now; a later start removes it as well.
+            let _ = std::fs::remove_file(path);
+        }
+    }
+}
+
+impl Drop for RpcServer {
+    fn drop(&mut self) {
+        self.stop_and_join();
+    }
+}
+
+fn bind(config: &Config) -> Result<Listeners, StartError> {
+    let tcp = config.listen.map(|address| {
+        listener::bind_tcp(address).map_err(|source| StartError::Tcp { address, source })
+    });
+    let unix = config.socket.as_ref().map(|path| {
+        let refused = |source| StartError::Unix {
+            path: path.clone(),
+            source,
+        };
+        listener::bind_unix(path).map_err(refused)
+    });
+    Ok(Listeners {
+        tcp: tcp.transpose()?,
+        unix: unix.transpose()?,
+    })
+}
+
+/// Runs the accepting until the server stops; the listener is closed with it.
+async fn until_stopped(mut stopping: watch::Receiver<bool>, accept: impl Future<Output = ()>) {
+    tokio::select! {
+        () = accept => {}
+        _ = stopping.wait_for(|stopping| *stopping) => {}
+    }
+}
+
+fn worker_count(configured: usize) -> usize {
+    match configured {
+        0 => std::thread::available_parallelism().map_or(1, usize::from),
+        count => count,
+    }
+}
+
+fn hand_on(desks: Vec<Desk>) -> impl Fn(Accepted) {
+    move |accepted| {
+        let Some(desk) = desks
+            .iter()
+            .min_by_key(|desk| desk.load.load(Ordering::Relaxed))
+        else {
+            return;
+        };
+        desk.load.fetch_add(1, Ordering::Relaxed);
+        // A worker that has ended takes nothing more: the server stops, the connection is closed.
+        let _ = desk.accepted.send(accepted);
+    }
+}

@@ -1,0 +1,165 @@
+//! One attempt as seen from the blocking thread that carries it out: whether to go on, how long to
+//! pause, and what to tell.
+
+use std::time::Instant;
+
+use opstead_core::{InfoUpdate, Json, Stage};
+use serde::Serialize;
+use tokio::runtime::Handle;
+use tokio_util::sync::CancellationToken;
+
+use super::error::StorageError;
+use crate::engine::executor::TaskContext;
+
+/// One attempt.
+pub(super) struct Job {
+    task: TaskContext,
+    /// Nobody waits for the attempt any more.
+    abandoned: CancellationToken,
+    runtime: Handle,
+}
+
+/// How an image stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) enum ImageState {
+    /// It is being made and not under its name yet.
+    Creating,
+    /// It is there and whole.
+    Ok,
+    /// There is none of that name, or none any more.
+    Deleted,
+}
+
+/// Data bytes copied out of all; holes do not count.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Bytes {
+    #[serde(rename = "bytesDone")]
+    pub(super) done: u64,
+    #[serde(rename = "bytesTotal")]
+    pub(super) total: u64,
+}
+
+/// How far an attempt has come.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Report {
+    pub(super) image_state: ImageState,
+    pub(super) stage_description: &'static str,
+    pub(super) percentage: f64,
+    pub(super) bytes: Option<Bytes>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct ExtraData {
+    image_state: ImageState,
+    #[serde(flatten, skip_serializing_if = "Option::is_none")]
+    bytes: Option<Bytes>,
+}
+
+impl Job {
+    pub(super) fn new(task: TaskContext, abandoned: CancellationToken, runtime: Handle) -> Self {
+        Self {
+            task,
+            abandoned,
+            runtime,
+        }
+    }
+
+    pub(super) fn method_name(&self) -> &str {
+        self.task.method_name()
+    }
+
+    pub(super) fn operation_id(&self) -> &str {
+        self.task.operation_id()
+    }
+
+    /// Whether an earlier attempt of the same operation may have got anywhere.
+    pub(super) fn is_repeated(&self) -> bool {
+        self.task.attempt() > 1
+    }
+
+    /// Returns [`StorageError::Canceled`] when the attempt should stop.
+    pub(super) fn check(&self) -> Result<(), StorageError> {
+        if self.task.is_canceled() || self.abandoned.is_cancelled() {
+            Err(StorageError::Canceled)
+        } else {
+            Ok(())
+        }
+    }
+
+    /// Waits for a moment to come, or returns [`StorageError::Canceled`] as soon as the attempt
+    /// should stop.
+    pub(super) fn wait_until(&self, moment: Instant) -> Result<(), StorageError> {
+        self.check()?;
+        if moment <= Instant::now() {
+            return Ok(());
+        }
+        self.runtime.block_on(async {
+            tokio::select! {
+                () = self.task.canceled() => Err(StorageError::Canceled),
+                () = self.abandoned.cancelled() => Err(StorageError::Canceled),
+                () = tokio::time::sleep_until(moment.into()) => Ok(()),
+            }
+        })
+    }
+
+    /// Tells how far the attempt has come. The work is one stage, which the engine completes.
+    pub(super) fn report(&self, description: &str, report: Report) {
+        let extra_data = ExtraData {
+            image_state: report.image_state,
+            bytes: report.bytes,
+        };
+        self.task.progress(InfoUpdate {
+            description: Some(description.into()),
+            stage_description: Some(report.stage_description.into()),
+            stage: Some(Stage {
+                number: 0,
+                total: 1,
+            }),
+            percentage: Some(report.percentage),
+            last_error: None,
+            extra_data: Some(Json::from_value(&extra_data).expect("extra data is JSON")),
+        });
+    }
+}
+
+impl Report {
+    /// Nothing done yet.
+    pub(super) fn begun(image_state: ImageState) -> Self {
+        Self {
+            image_state,
+            stage_description: "",
+            percentage: 0.0,
+            bytes: None,
+        }
+    }
+
+    /// All done.
+    pub(super) fn finished(image_state: ImageState) -> Self {
+        Self {
+            percentage: 100.0,
+            ..Self::begun(image_state)
+        }
+    }
+
+    /// Some of the data copied.
+    pub(super) fn copied(bytes: Bytes) -> Self {
+        Self {
+            percentage: bytes.percentage(),
+            bytes: Some(bytes),
+            ..Self::begun(ImageState::Creating)
+        }
+    }
+}
+
+impl Bytes {
+    fn percentage(self) -> f64 {
+        if self.total == 0 {
+            100.0
+        } else {
+            self.done as f64 * 100.0 / self.total as f64
+        }
+    }
+}

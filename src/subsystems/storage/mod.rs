@@ -1,0 +1,150 @@
+//! The subsystem `storage`: raw images, which are files in one pool folder.
+//!
+//! An image appears under its name only when it is whole and on disk, so there is never half an
+//! image to be seen, whatever happens meanwhile. Every operation can be repeated: an attempt that
+//! finds the work of an earlier attempt of the same operation finished says so and is done. All
+//! file work runs on blocking threads; none of it outlives the attempt it belongs to for longer
+//! than one chunk.
+//!
+//! It decides nothing about who may work on an image when: that is what the claims are for. It
+//! keeps the pool for itself, though, by a lock on the folder.
+
+use std::num::NonZeroU64;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::{io, panic};
+
+use opstead_core::{Declaration, Failure, Json};
+use tokio::runtime::Handle;
+use tokio::task::spawn_blocking;
+use tokio_util::sync::CancellationToken;
+
+use crate::engine::executor::{Executor, QueryContext, TaskContext, Work};
+
+mod methods;
+
+mod operations;
+
+mod job;
+
+mod pool;
+
+mod partial;
+
+mod origin;
+
+mod copy;
+
+mod throttle;
+
+mod import;
+
+mod error;
+
+use import::ImportFolders;
+use job::Job;
+use operations::Workshop;
+use pool::Pool;
+use throttle::Throttle;
+
+/// How a storage is set up.
+#[derive(Clone, Debug)]
+pub struct StorageConfig {
+    /// The folder of the images; made if it is missing.
+    pub pool: PathBuf,
+    /// The folders that images may be imported from; they must be there. None: no imports.
+    pub import_folders: Vec<PathBuf>,
+    /// How many operations run at once.
+    pub capacity: u32,
+    /// How fast all copies and imports together may write, at least 1; none: as fast as they can.
+    pub copy_bytes_per_second: Option<u64>,
+}
+
+impl StorageConfig {
+    /// A pool with four operations at once, without imports and without a limit on copying.
+    pub fn new(pool: impl Into<PathBuf>) -> Self {
+        Self {
+            pool: pool.into(),
+            import_folders: Vec::new(),
+            capacity: 4,
+            copy_bytes_per_second: None,
+        }
+    }
+}
+
+/// The subsystem on one pool.
+pub struct Storage {
+    workshop: Arc<Workshop>,
+    capacity: u32,
+}
+
+impl Storage {
+    /// Opens the pool, keeps everybody else out of it, and removes what a crash has left unfinished.
+    ///
+    /// Fails with `WouldBlock` when the pool is in use, with `InvalidInput` for a limit of 0, and
+    /// with what the system says about a folder that cannot be used.
+    pub fn open(config: StorageConfig) -> io::Result<Self> {
+        let rate = config
+            .copy_bytes_per_second
+            .map(|rate| {
+                NonZeroU64::new(rate).ok_or_else(|| {
+                    let message = "copy_bytes_per_second must be at least 1";
+                    io::Error::new(io::ErrorKind::InvalidInput, message)
+                })
+            })
+            .transpose()?;
+        let workshop = Workshop {
+            pool: Arc::new(Pool::open(&config.pool)?),
+            import_folders: ImportFolders::open(&config.import_folders)?,
+            throttle: rate.map(Throttle::new),
+        };
+        Ok(Self {
+            workshop: Arc::new(workshop),
+            capacity: config.capacity,
+        })
+    }
+}
+
+impl Executor for Storage {
+    fn name(&self) -> &str {
+        methods::SUBSYSTEM
+    }
+
+    fn capacity(&self) -> u32 {
+        self.capacity
+    }
+
+    fn declarations(&self) -> Vec<Arc<Declaration>> {
+        methods::declarations()
+    }
+
+    fn execute(&self, task: TaskContext, arguments: Json) -> Work<'_> {
+        let workshop = self.workshop.clone();
+        Box::pin(async move {
+            // A blocking thread cannot be dropped. So when this future is, the thread is told.
+            let abandoned = CancellationToken::new();
+            let job = Job::new(task, abandoned.clone(), Handle::current());
+            let _abandon = abandoned.drop_guard();
+            on_blocking_thread(move || workshop.execute(&job, &arguments)).await
+        })
+    }
+
+    fn query(&self, query: QueryContext, arguments: Json) -> Work<'_> {
+        let workshop = self.workshop.clone();
+        Box::pin(on_blocking_thread(move || {
+            workshop.query(&query, &arguments)
+        }))
+    }
+}
+
+/// Runs file work where it may block, and lets a panic of it through to whoever waits.
+async fn on_blocking_thread(
+    work: impl FnOnce() -> Result<Json, Failure> + Send + 'static,
+) -> Result<Json, Failure> {
+    match spawn_blocking(work).await {
+        Ok(outcome) => outcome,
+        Err(error) if error.is_panic() => panic::resume_unwind(error.into_panic()),
+        // The runtime is ending and never began the work.
+        Err(_) => Err(Failure::canceled()),
+    }
+}

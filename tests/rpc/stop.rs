@@ -1,0 +1,61 @@
+//! The server's end: nothing hangs, and who waits is told.
+
+use opstead::rpc::Limits;
+use serde_json::json;
+use tokio::io::AsyncWriteExt;
+use tokio::net::TcpStream;
+
+use crate::fixture::Fixture;
+use crate::support::request;
+
+/// Stopping ends in spite of waits, subscriptions, calls that hang and half requests; a wait is
+/// answered `shuttingDown`, a call in flight may still end.
+#[tokio::test]
+async fn stopping_tells_those_who_wait_and_ends() {
+    let mut fixture = Fixture::with(Limits {
+        stop_timeout_ms: 300,
+        ..Limits::default()
+    });
+    let mut half = TcpStream::connect(fixture.address).await.unwrap();
+    half.write_all(b"POST / HTTP/1.1\r\nhost: localhost\r\ncontent-length: 9\r\n\r\n{")
+        .await
+        .unwrap();
+    let mut waiting = fixture.connect().await;
+    waiting.send(&request(1, "wait", json!([]))).await;
+    waiting.call("push.subscribe", json!([0])).await;
+    let mut hanging = fixture.connect().await;
+    hanging.send(&request(2, "hold", json!([]))).await;
+    hanging.call("echo", json!([])).await;
+
+    let stopping = fixture.stop();
+    let answer = waiting.receive().await.unwrap();
+    assert_eq!(
+        (&answer["id"], &answer["error"]["code"]),
+        (&json!(1), &json!(1010)),
+        "{answer}"
+    );
+    assert_eq!(answer["error"]["data"]["reason"], "shuttingDown");
+    assert_eq!(waiting.receive().await, None);
+    assert_eq!(hanging.receive().await, None);
+    stopping.join().unwrap();
+    assert!(TcpStream::connect(fixture.address).await.is_err());
+}
+
+/// A call in flight that ends in time is answered.
+#[tokio::test]
+async fn a_call_in_flight_is_answered_before_the_end() {
+    let mut fixture = Fixture::with(Limits {
+        stop_timeout_ms: 60_000,
+        ..Limits::default()
+    });
+    let mut ws = fixture.connect().await;
+    ws.send(&request(7, "hold", json!([]))).await;
+    ws.call("echo", json!([])).await;
+    let stopping = fixture.stop();
+    while TcpStream::connect(fixture.address).await.is_ok() {
+        tokio::task::yield_now().await;
+    }
+    fixture.release.add_permits(1);
+    assert_eq!(ws.receive().await.unwrap()["result"], "released");
+    stopping.join().unwrap();
+}

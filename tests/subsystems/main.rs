@@ -1,0 +1,20 @@
+//! The built-in subsystems, driven through the executor boundary as the engine drives them, on real
+//! files in folders of their own.
+
+mod support;
+
+mod declarations;
+
+mod images;
+
+mod copying;
+
+mod imports;
+
+mod names;
+
+mod repeating;
+
+mod full_disk;
+
+mod diagnostic;
