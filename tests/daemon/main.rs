@@ -1,5 +1,6 @@
 //! The real program over real sockets: what the protocol promises, and that nothing acknowledged is
 //! lost however the program ends.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 #[path = "../support/mod.rs"]
 mod support;
