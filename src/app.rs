@@ -111,6 +111,7 @@ pub fn serve(options: ServeOptions) -> Result<(), ServeError> {
         EngineConfig {
             limits: config.core_limits(),
             retention: config.retention(),
+            ..EngineConfig::default()
         },
         Box::new(journal),
         state,

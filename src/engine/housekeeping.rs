@@ -1,25 +1,20 @@
-//! Housekeeping: checkpoints, and letting go of what has been kept long enough. All of it happens
-//! beside the loop, which only decides when.
+//! Housekeeping: checkpoints, and letting go of what has been kept long enough. What takes long
+//! happens beside the loop, which only decides when.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
 use std::time::Duration;
 
 use opstead_core::{Cursor, Purged, State, Time};
-use tokio::sync::oneshot;
 
-use super::EngineHandle;
-use super::handle::{PurgeTarget, Request};
-use crate::journal::{Entry, Journal, Reader};
+use super::request::PurgeTarget;
+use super::{EngineConfig, EngineHandle};
+use crate::journal::{Entry, Journal};
 
-/// A checkpoint is due after so many events, whichever daemon wrote them.
-const CHECKPOINT_EVENTS: Cursor = 200_000;
-
-/// Or after about so many bytes, since only what a checkpoint covers can be let go of.
-const CHECKPOINT_BYTES: u64 = 256 << 20;
+/// A checkpoint is due after so many bytes of events, if not sooner.
+const CHECKPOINT_BYTES: usize = 512 << 20;
 
 /// The least time between two looks at what is kept.
-const LOOK_INTERVAL_MS: u64 = 10_000;
+const LOOK_INTERVAL: Duration = Duration::from_secs(10);
 
 /// The most operations that are purged in one block.
 const PURGE_BATCH: usize = 1_000;
@@ -52,85 +47,90 @@ impl Default for Retention {
 /// When what is due.
 pub(super) struct Housekeeping {
     retention: Retention,
+    checkpoint_events: Cursor,
     /// The head of the newest checkpoint, or of the one being written.
     checkpoint: Cursor,
-    checkpoint_under_way: bool,
-    /// About the bytes appended since then, as far as this daemon knows.
-    appended_bytes: u64,
-    looked: Time,
-    /// There is more to trim than one call takes.
-    trims_on: bool,
-    purge_under_way: Arc<AtomicBool>,
+    /// Bytes of events since then, about.
+    bytes: usize,
+    checkpointing: Worker,
+    purging: Worker,
+    next_trim: Duration,
+    next_purge: Duration,
+}
+
+/// Work beside the loop, of which there is never more than one at a time.
+#[derive(Default)]
+struct Worker(Option<JoinHandle<()>>);
+
+impl Worker {
+    fn is_idle(&self) -> bool {
+        self.0.as_ref().is_none_or(JoinHandle::is_finished)
+    }
+
+    fn begin(&mut self, name: &str, work: impl FnOnce() + Send + 'static) {
+        let thread = std::thread::Builder::new().name(name.to_owned());
+        match thread.spawn(work) {
+            Ok(worker) => self.0 = Some(worker),
+            Err(error) => tracing::error!(%error, name, "no thread for housekeeping"),
+        }
+    }
 }
 
 impl Housekeeping {
-    /// The newest checkpoint is the one at `checkpoint`.
-    pub(super) fn new(retention: Retention, checkpoint: Cursor) -> Self {
+    /// The newest checkpoint was made at `checkpoint`.
+    pub(super) fn new(config: &EngineConfig, checkpoint: Cursor) -> Self {
         Self {
-            retention,
+            retention: config.retention.clone(),
+            checkpoint_events: config.checkpoint_events,
             checkpoint,
-            checkpoint_under_way: false,
-            appended_bytes: 0,
-            looked: Time(0),
-            trims_on: false,
-            purge_under_way: Arc::default(),
+            bytes: 0,
+            checkpointing: Worker::default(),
+            purging: Worker::default(),
+            next_trim: Duration::ZERO,
+            next_purge: Duration::ZERO,
         }
     }
 
-    /// Takes note of a block of about so many bytes.
+    /// A block of about so many bytes is durable.
     pub(super) fn appended(&mut self, bytes: usize) {
-        self.appended_bytes += bytes as u64;
+        self.bytes += bytes;
     }
 
-    /// With a newer checkpoint more can be let go of.
-    pub(super) fn checkpoint_written(&mut self) {
-        self.checkpoint_under_way = false;
-        self.trims_on = true;
-    }
-
-    /// Begins whatever is due.
+    /// Begins whatever is due. `now` is the time of day, `uptime` never goes back.
     pub(super) fn tick(
         &mut self,
         handle: &EngineHandle,
         state: &State,
         journal: &mut dyn Journal,
         now: Time,
+        uptime: Duration,
     ) {
-        if self.is_checkpoint_due(state.head()) && !self.checkpoint_under_way {
+        let is_due = state.head() - self.checkpoint >= self.checkpoint_events
+            || self.bytes >= CHECKPOINT_BYTES;
+        if is_due && self.checkpointing.is_idle() {
             self.checkpoint = state.head();
-            self.appended_bytes = 0;
-            self.checkpoint_under_way = true;
-            begin_checkpoint(handle.clone(), state.clone());
+            self.bytes = 0;
+            let (handle, state) = (handle.clone(), state.clone());
+            self.checkpointing
+                .begin("checkpoint", move || checkpoint(&handle, &state));
         }
-        let looks = now.0 - self.looked.0 >= LOOK_INTERVAL_MS;
-        if looks || self.trims_on {
-            self.trim(journal, now);
-        }
-        if looks {
-            self.looked = now;
-            begin_purge(
-                handle,
-                self.retention.clone(),
-                now,
-                self.purge_under_way.clone(),
-            );
-        }
-    }
-
-    fn is_checkpoint_due(&self, head: Cursor) -> bool {
-        // Otherwise a small bound would not be kept before a large one is reached.
-        let most_bytes = CHECKPOINT_BYTES.min(self.retention.alerts_bytes / 2);
-        head - self.checkpoint >= CHECKPOINT_EVENTS || self.appended_bytes > most_bytes
-    }
-
-    fn trim(&mut self, journal: &mut dyn Journal, now: Time) {
-        let before = earlier(now, self.retention.alerts);
-        self.trims_on = journal
-            .trim(before, self.retention.alerts_bytes)
-            .unwrap_or_else(|error| {
+        if uptime >= self.next_trim {
+            let before = earlier(now, self.retention.alerts);
+            let trimmed = journal.trim(before, self.retention.alerts_bytes);
+            // What one call leaves follows with the next tick.
+            if !matches!(trimmed, Ok(true)) {
+                self.next_trim = uptime + LOOK_INTERVAL;
+            }
+            if let Err(error) = trimmed {
                 tracing::error!(%error, "old alerts could not be removed");
-                false
-            });
+            }
+        }
+        if uptime >= self.next_purge && self.purging.is_idle() {
+            self.next_purge = uptime + LOOK_INTERVAL;
+            let (handle, retention) = (handle.clone(), self.retention.clone());
+            self.purging
+                .begin("purge", move || purge(&handle, &retention, now));
+        }
     }
 }
 
@@ -138,79 +138,48 @@ fn earlier(now: Time, by: Duration) -> Time {
     Time(now.0.saturating_sub(by.as_millis() as u64))
 }
 
-/// Writes a checkpoint on a thread of its own.
-fn begin_checkpoint(handle: EngineHandle, state: State) {
-    let write = move || {
-        let head = state.head();
-        match handle.reader().write_checkpoint(head, &mut state.records()) {
-            Ok(()) => tracing::info!(head, "a checkpoint was written"),
-            Err(error) => tracing::error!(%error, head, "a checkpoint could not be written"),
-        }
-        // The loop may have ended meanwhile.
-        let _ = handle.send(Request::CheckpointWritten);
-    };
-    if let Err(error) = std::thread::Builder::new()
-        .name("checkpoint".to_owned())
-        .spawn(write)
-    {
-        tracing::error!(%error, "a checkpoint could not be begun");
+/// Writes a checkpoint.
+fn checkpoint(handle: &EngineHandle, state: &State) {
+    let head = state.head();
+    match handle.reader().write_checkpoint(head, &mut state.records()) {
+        Ok(()) => tracing::info!(head, "a checkpoint was written"),
+        Err(error) => tracing::error!(%error, head, "a checkpoint could not be written"),
     }
 }
 
-/// Purges ended operations that were kept long enough, on a thread of its own unless one is at it.
-fn begin_purge(handle: &EngineHandle, retention: Retention, now: Time, under_way: Arc<AtomicBool>) {
-    if handle.reader().archive().is_empty() || under_way.swap(true, Ordering::AcqRel) {
-        return;
-    }
-    let handle = handle.clone();
-    let at_it = under_way.clone();
-    let purge = move || {
-        purge(&handle, &retention, now);
-        at_it.store(false, Ordering::Release);
-    };
-    if let Err(error) = std::thread::Builder::new()
-        .name("purge".to_owned())
-        .spawn(purge)
-    {
-        under_way.store(false, Ordering::Release);
-        tracing::error!(%error, "old operations could not be removed");
-    }
-}
-
-/// Purges one batch after another, the longest ended first, each once the one before is durable.
+/// Purges every ended operation that was kept long enough, a batch at a time, those registered
+/// first before the others.
 fn purge(handle: &EngineHandle, retention: &Retention, now: Time) {
-    let reader = handle.reader();
-    let archive = reader.archive();
-    let is_over = || reader.archive_bytes() > retention.operations_bytes;
     let before = earlier(now, retention.operations);
-    let over = is_over();
-    let mut due: Vec<&Entry> = archive
-        .after(0)
-        .filter(|entry| over || entry.finished_at < before)
-        .collect();
-    due.sort_by_key(|entry| entry.finished_at);
-    for batch in due.chunks(PURGE_BATCH) {
-        let is_old = batch.iter().any(|entry| entry.finished_at < before);
-        if !is_old && !is_over() {
-            return;
-        }
-        let operations = batch
-            .iter()
-            .filter_map(|entry| purged(&**reader, entry))
+    let archive = handle.reader().archive();
+    let mut entries = archive.after(0).peekable();
+    while entries.peek().is_some() {
+        let is_full = handle.reader().archive_bytes() > retention.operations_bytes;
+        let operations: Vec<Purged> = entries
+            .by_ref()
+            .filter(|entry| is_full || entry.finished_at < before)
+            .filter_map(|entry| purged(handle, entry))
+            .take(PURGE_BATCH)
             .collect();
-        let (reply, answer) = oneshot::channel();
-        let sent = handle.send(Request::Purge(PurgeTarget::Operations(operations), reply));
-        if sent.is_err() || !matches!(answer.blocking_recv(), Ok(Ok(_))) {
-            // The loop has ended, or will say itself what is wrong.
-            return;
+        if operations.is_empty() {
+            continue;
+        }
+        let Ok(answer) = handle.order_purge(PurgeTarget::Operations(operations)) else {
+            break;
+        };
+        if !matches!(answer.blocking_recv(), Ok(Ok(_))) {
+            break;
         }
     }
 }
 
 /// What the core needs to know of an ended operation that goes.
-fn purged(reader: &dyn Reader, entry: &Entry) -> Option<Purged> {
-    reader
-        .record(entry)
-        .ok()?
-        .map(|operation| Purged::from(&*operation))
+fn purged(handle: &EngineHandle, entry: &Entry) -> Option<Purged> {
+    match handle.reader().record(entry) {
+        Ok(operation) => operation.map(|operation| Purged::from(&*operation)),
+        Err(error) => {
+            tracing::error!(%error, sequence = entry.sequence, "an ended operation cannot be read");
+            None
+        }
+    }
 }

@@ -10,8 +10,9 @@ use opstead::alerts::{Hub, HubLimits, ReadRequest, SubscribeRequest, Subscriptio
 use opstead::filter::{Filter, FilterKind};
 use opstead_core::Cursor;
 use tokio::sync::watch;
+use tokio::time::timeout;
 
-use crate::world::{World, told};
+use crate::world::{FOR_EVER, World, told};
 
 /// Every filter lets this name pass, and it comes last, so that everybody sees the end.
 const END: &str = "end";
@@ -231,6 +232,7 @@ fn everybody_is_told_exactly_what_the_naive_list_says() {
         .build()
         .unwrap();
     for seed in 0..16 {
-        runtime.block_on(run(seed, 300));
+        let over = runtime.block_on(async { timeout(FOR_EVER, run(seed, 300)).await });
+        over.unwrap_or_else(|_| panic!("seed {seed}: somebody waits for ever"));
     }
 }

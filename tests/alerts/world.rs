@@ -2,6 +2,7 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use futures_util::FutureExt;
 use opstead::alerts::{Alert, Hub, HubLimits, SubscribeRequest, Subscription};
@@ -14,6 +15,7 @@ use opstead_core::{
     Change, Cursor, Event, EventBody, Operation, OperationEvent, OperationInfo, OperationState,
     Subject, Time,
 };
+use tokio::time::timeout;
 
 /// The journal's reader, as one on disk: every read makes new blocks, and is counted.
 pub(crate) struct Disk {
@@ -235,6 +237,15 @@ pub(crate) fn told(alerts: &[Arc<Alert>]) -> Vec<(Cursor, String)> {
         .collect()
 }
 
+/// A test that has taken so long waits for something that will never come.
+pub(crate) const FOR_EVER: Duration = Duration::from_secs(120);
+
+/// The next alerts, one of which must come.
+pub(crate) async fn next(subscription: &mut Subscription) -> Vec<Arc<Alert>> {
+    let next = timeout(FOR_EVER, subscription.next_batch()).await;
+    next.expect("the alert never came").unwrap()
+}
+
 /// Reads on until the alert with this cursor was told.
 pub(crate) async fn read_through(
     subscription: &mut Subscription,
@@ -242,7 +253,7 @@ pub(crate) async fn read_through(
 ) -> Vec<(Cursor, String)> {
     let mut all = Vec::new();
     while all.last().is_none_or(|(cursor, _)| *cursor < last) {
-        all.extend(told(&subscription.next_batch().await.unwrap()));
+        all.extend(told(&next(subscription).await));
     }
     all
 }

@@ -16,8 +16,7 @@ mod world;
 use std::fmt::Write;
 use std::path::Path;
 
-use opstead_core::Cursor;
-use opstead_core::checkpoint::Record;
+use opstead_core::State;
 
 use script::{Step, parse};
 use world::{World, assert_same, reopened};
@@ -58,7 +57,7 @@ fn golden_scripts() {
 /// The script with what came out now.
 fn played(script: &str) -> String {
     let mut world = World::new();
-    let mut moments: Vec<(Cursor, Vec<Record>)> = Vec::new();
+    let mut moments: Vec<State> = Vec::new();
     let mut text = String::new();
     for line in script.lines() {
         if let Some(command) = line.strip_prefix("> ") {
@@ -66,7 +65,7 @@ fn played(script: &str) -> String {
             for output in play(&mut world, command) {
                 writeln!(text, "{output}").expect("a string takes all");
             }
-            moments.push((world.state.head(), world.records()));
+            moments.push(world.state.clone());
         } else if line.is_empty() || line.starts_with('#') {
             writeln!(text, "{line}").expect("a string takes all");
         }
@@ -76,13 +75,12 @@ fn played(script: &str) -> String {
         &reopened(&[], &world.log),
         "what all events make",
     );
-    for (head, records) in moments {
+    for moment in moments {
+        let (head, records) = (moment.head(), moment.records().collect::<Vec<_>>());
+        let what = format!("what the records of {head} make");
+        assert_same(&moment, &reopened(&records, &[]), &what);
         let again = reopened(&records, &world.log[head as usize..]);
-        assert_same(
-            &world.state,
-            &again,
-            &format!("what the records of {head} make"),
-        );
+        assert_same(&world.state, &again, &what);
     }
     text
 }

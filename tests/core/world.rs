@@ -18,7 +18,7 @@ pub(crate) struct World {
     pub now: Time,
     /// Ended operations by id, until they are purged.
     pub archive: BTreeMap<Arc<str>, Arc<Operation>>,
-    /// All events; the one with cursor 1 is the first.
+    /// All events as they are read from where they were written; that with cursor 1 is the first.
     pub log: Vec<Event>,
     methods: BTreeMap<(Arc<str>, u32), Arc<Declaration>>,
     ulids: Cell<u32>,
@@ -54,7 +54,8 @@ impl World {
             "the head moves by the events, and by none after a refusal"
         );
         if let Ok(executed) = &executed {
-            self.log.extend(executed.events.iter().cloned());
+            self.log
+                .extend(executed.events.iter().map(written_and_read));
             for event in &executed.events {
                 self.forget_purged(event);
             }
@@ -117,14 +118,14 @@ impl World {
     }
 }
 
-/// A state made again from written records (none: from nothing) and the written events after them.
+/// A state made again from written records (none: from nothing) and the events after them.
 pub(crate) fn reopened(records: &[Record], later: &[Event]) -> State {
     let mut state = State::new();
     for record in records {
         state.restore(written_and_read(record));
     }
     for event in later {
-        state.apply(&written_and_read(event));
+        state.apply(event);
     }
     state
 }

@@ -82,7 +82,7 @@ async fn a_folder_without_permission_is_refused() {
         std::fs::set_permissions(home.folder.path(), open).unwrap();
         command.uid(65_534).gid(65_534);
     } else {
-        std::fs::set_permissions(&home.data, std::fs::Permissions::from_mode(0o0)).unwrap();
+        std::fs::set_permissions(&home.data, std::fs::Permissions::from_mode(0o000)).unwrap();
     }
     match command.stdout(Stdio::null()).stderr(Stdio::null()).status() {
         Ok(status) => assert!(!status.success()),

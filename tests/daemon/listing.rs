@@ -93,10 +93,7 @@ async fn objects_show_their_latest_started_operation() {
     session.done("resize").await;
     let resized = session.ok("getOperationInfo", params).await;
     assert_eq!(resized["operationId"], "resize");
-    assert_eq!(
-        resized["operationInfo"]["stage"],
-        json!({"number": 1, "total": 1})
-    );
+    assert!(resized["operationInfo"]["operationDescription"].is_string());
     let all = session
         .ok(
             "objects.list",
@@ -283,11 +280,11 @@ async fn what_is_too_large_at_once_comes_in_pages() {
     let home = Home::with("[limits]\nanswer_bytes = 20000\n");
     let daemon = home.start();
     let mut session = daemon.connect().await;
-    for index in 0..400 {
+    for index in 0..300 {
         let params = hold(&format!("n{index:03}"), json!([])).to_string();
         session.send("operations.register", &params).await;
     }
-    for _ in 0..400 {
+    for _ in 0..300 {
         session.receive().await.unwrap();
     }
     let error = session.error("getRunningTasks", json!({})).await;
@@ -295,7 +292,7 @@ async fn what_is_too_large_at_once_comes_in_pages() {
         (&error["code"], &error["data"]["use"]),
         (&json!(1020), &json!("operations.list"))
     );
-    assert_eq!(count_by_pages(&mut session).await, 400);
+    assert_eq!(count_by_pages(&mut session).await, 300);
 }
 
 async fn count_by_pages(session: &mut Session) -> usize {

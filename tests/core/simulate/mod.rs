@@ -11,7 +11,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Mutex;
 
 use opstead_core::checkpoint::Record;
-use opstead_core::{Cursor, OperationState};
+use opstead_core::{Cursor, Event, EventBody, OperationState};
 
 use crate::quiet;
 use crate::script::{Step, parse};
@@ -41,26 +41,37 @@ fn simulation_agrees_with_the_naive_model() {
         }
         Err(_) => 1..SEEDS + 1,
     };
+    let all = seeds.end - seeds.start == SEEDS;
     let seeds = Mutex::new(seeds);
     let next = || seeds.lock().ok()?.next();
+    let total = Mutex::new(Seen::default());
     std::thread::scope(|scope| {
         for _ in 0..2 {
             scope.spawn(|| {
                 while let Some(seed) = next() {
-                    play_seed(seed);
+                    let seen = play_seed(seed);
+                    let mut total = total.lock().expect("the other thread goes on");
+                    total.wakes += seen.wakes;
+                    total.mass_starts += seen.mass_starts;
+                    total.crashes_in_a_wake += seen.crashes_in_a_wake;
                 }
             });
         }
     });
+    let total = total.into_inner().expect("both threads are through");
+    println!("{total:?}");
+    let enough = total.wakes > 0 && total.mass_starts > 0 && total.crashes_in_a_wake > 0;
+    assert!(enough || !all, "the rare things did not come up: {total:?}");
 }
 
-fn play_seed(seed: u64) {
+fn play_seed(seed: u64) -> Seen {
     let mut run = Run::new(seed);
     if let Err(panic) = catch_unwind(AssertUnwindSafe(|| run.play())) {
         let story: String = run.story.iter().map(|line| format!("> {line}\n")).collect();
         eprintln!("# seed {seed}; the last command shows it\n{story}");
         resume_unwind(panic);
     }
+    run.seen
 }
 
 /// Xorshift: the same numbers for the same seed, everywhere and for ever.
@@ -93,8 +104,11 @@ struct Profile {
     images: usize,
     open: usize,
     capacity: usize,
-    /// One in so many registrations is something else than a read; 0 for an even mix.
-    reads: usize,
+    /// What is mostly registered, and how often it is something else: once in so many times. An
+    /// even mix, if left out.
+    usual: Option<(&'static str, usize)>,
+    /// One in so many steps changes the mood.
+    mood: usize,
 }
 
 const PROFILES: [Profile; 4] = [
@@ -102,29 +116,41 @@ const PROFILES: [Profile; 4] = [
         images: 2,
         open: 25,
         capacity: 3,
-        reads: 0,
+        usual: None,
+        mood: 100,
     },
     Profile {
         images: 7,
         open: 60,
         capacity: 6,
-        reads: 0,
+        usual: None,
+        mood: 100,
     },
     // Mass wake-ups: hundreds of reads behind a create.
     Profile {
         images: 1,
         open: 250,
         capacity: 90,
-        reads: 40,
+        usual: Some(("s.read", 40)),
+        mood: 150,
     },
     // Mass starts: hundreds that wait for nothing but their executor.
     Profile {
         images: 3,
-        open: 400,
+        open: 320,
         capacity: 500,
-        reads: 15,
+        usual: Some(("s.task", 15)),
+        mood: 340,
     },
 ];
+
+/// Rare things that a whole simulation must have come across.
+#[derive(Debug, Default)]
+struct Seen {
+    wakes: usize,
+    mass_starts: usize,
+    crashes_in_a_wake: usize,
+}
 
 struct Run {
     random: Random,
@@ -136,6 +162,9 @@ struct Run {
     checkpoints: Vec<(Cursor, Vec<Record>)>,
     /// Of ten orders so many register; it changes now and then, so that queues grow and shrink.
     appetite: usize,
+    /// Nothing that runs ends meanwhile, so that many wait for the same.
+    holding: bool,
+    seen: Seen,
 }
 
 impl Run {
@@ -148,6 +177,8 @@ impl Run {
             story: Vec::new(),
             checkpoints: Vec::new(),
             appetite: 5,
+            holding: false,
+            seen: Seen::default(),
         }
     }
 
@@ -159,25 +190,45 @@ impl Run {
         self.step(format!("limits open={open} errors=3"));
         self.attach();
         for _ in 0..STEPS {
-            if self.random.once_in(120) {
-                self.appetite = 1 + self.random.below(9);
+            if self.random.once_in(self.profile.mood) {
+                self.change_mood();
             }
             let line = self.line();
             self.step(line);
-            if !self.world.state.is_settled() && self.random.once_in(3) {
+            if !self.world.state.is_settled() && self.random.once_in(6) {
                 self.step("continue".to_owned());
             }
             if self.random.once_in(60) {
                 self.checkpoints
                     .push((self.world.state.head(), self.world.records()));
             }
-            if self.random.once_in(150) {
+            // More often in the middle of a wake-up, where there is more to forget.
+            let calm = self.world.state.is_settled();
+            if self.random.once_in(if calm { 200 } else { 5 }) {
                 self.crash();
             }
         }
         self.drain();
         let again = reopened(&[], &self.world.log);
         assert_same(&self.world.state, &again, "what all events make");
+    }
+
+    fn change_mood(&mut self) {
+        let held = self.holding;
+        self.holding = self.profile.usual.is_some() && !held;
+        self.appetite = if self.holding {
+            9
+        } else {
+            1 + self.random.below(9)
+        };
+        if self.holding && self.random.once_in(2) {
+            self.step("detach one".to_owned());
+            self.step("detach two".to_owned());
+        } else if self.holding {
+            self.step(r#"register s.create {"image":"i0"}"#.to_owned());
+        } else if held {
+            self.step(format!("attach one capacity={}", self.profile.capacity));
+        }
     }
 
     fn step(&mut self, line: String) {
@@ -193,11 +244,15 @@ impl Run {
             was_settled: self.world.state.is_settled(),
         };
         let result = self.world.run(order.clone());
+        let events = result.iter().flat_map(|executed| &executed.events);
+        let woken = |event: &&Event| matches!(event.body, EventBody::WakeContinued);
+        self.seen.wakes += events.clone().filter(woken).count();
+        self.seen.mass_starts += usize::from(events.count() > 256);
         judge.judge(&order, &result, &self.world.state);
         let stride = if self.random.once_in(50) {
             1
         } else {
-            1 + self.model.open.len() / 8
+            1 + self.model.open.len() / 5
         };
         compare(
             &self.model,
@@ -209,17 +264,23 @@ impl Run {
 
     /// What was in memory is gone; the journal and perhaps a checkpoint are there.
     fn crash(&mut self) {
-        let checkpoint = match self.checkpoints.len() {
-            0 => None,
-            n => self.checkpoints.get(self.random.below(n + 1)),
+        let records = self.world.records();
+        let wakes = records
+            .iter()
+            .filter(|record| matches!(record, Record::Wake { .. }));
+        self.seen.crashes_in_a_wake += wakes.count();
+        let now = reopened(&records, &[]);
+        assert_same(&self.world.state, &now, "what its own records make");
+        let n = self.checkpoints.len();
+        let old = n.saturating_sub(self.random.below(4));
+        let checkpoint = match self.random.once_in(10) {
+            true => None,
+            false => self.checkpoints.get(old),
         };
         let (head, records) = checkpoint.map_or((0, &[][..]), |(head, records)| (*head, records));
         let again = reopened(records, &self.world.log[head as usize..]);
-        assert_same(
-            &self.world.state,
-            &again,
-            &format!("what the records of {head} make"),
-        );
+        let what = format!("what the records of {head} make");
+        assert_same(&self.world.state, &again, &what);
         self.world.state = again;
     }
 
@@ -288,12 +349,15 @@ impl Run {
     }
 
     fn register(&mut self) -> String {
-        let method = if self.profile.reads > 0 && !self.random.once_in(self.profile.reads) {
-            "s.read"
-        } else {
-            self.random.pick(&[
+        let usual = self
+            .profile
+            .usual
+            .filter(|(_, other)| !self.random.once_in(*other));
+        let method = match usual {
+            Some((method, _)) => method,
+            None => self.random.pick(&[
                 "s.create", "s.read", "s.update", "s.delete", "s.copy", "s.task", "s.none",
-            ])
+            ]),
         };
         let image = self.image();
         let target = self.image();
@@ -337,6 +401,9 @@ impl Run {
             .filter(|known| known.state != OperationState::Waiting);
         let running: Vec<_> = running.map(|known| &*known.id).collect();
         if running.is_empty() {
+            return self.register();
+        }
+        if self.holding && matches!(command, "complete" | "fail") {
             return self.register();
         }
         format!("{command} {} {rest}", self.random.pick(&running))

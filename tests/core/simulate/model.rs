@@ -58,7 +58,7 @@ pub(crate) struct ModelOperation {
     pub claims: Vec<Claim>,
     pub cancelable: bool,
     pub on_interrupt: OnInterrupt,
-    pub blockers: BTreeSet<Blocker>,
+    pub blockers: Vec<Blocker>,
     pub state: OperationState,
     pub attempt: u32,
     pub interruptions: u32,
@@ -191,11 +191,11 @@ impl Model {
             (Some(_), None) => format!("{alert_name}.{}", register.ulid),
             (None, None) => alert_name.clone(),
         };
-        let mut blockers = BTreeSet::new();
+        let mut blockers = Vec::new();
         for (new, earlier, held) in self.pairs(&claims) {
             // A cell that rejects, but not against the last barrier, means postpone.
             if cell(held.operation, new.operation) != Cell::Accept {
-                blockers.insert((held.resource.clone(), held.operation, earlier.sequence));
+                blockers.push((held.resource.clone(), held.operation, earlier.sequence));
             }
         }
         ModelOperation {
@@ -262,10 +262,10 @@ impl Model {
     /// An executor that could take the operation now, were nothing else in its way.
     pub(crate) fn free_executor(&self, operation: &ModelOperation) -> Option<&ModelExecutor> {
         self.executors.iter().find(|executor| {
-            executor
-                .offers
-                .contains(&(operation.method.clone(), operation.version))
-                && self.carried_out_by(&executor.name) < executor.capacity as usize
+            self.carried_out_by(&executor.name) < executor.capacity as usize
+                && executor.offers.iter().any(|(method, version)| {
+                    *version == operation.version && *method == operation.method
+                })
         })
     }
 
@@ -305,13 +305,13 @@ impl Model {
         for claim in &operation.claims {
             for outstanding in ClaimOperation::ALL {
                 let by = operation.blockers.iter().filter(|(resource, held, _)| {
-                    *resource == claim.resource && *held == outstanding
+                    *held == outstanding && *resource == claim.resource
                 });
                 let ids = by.map(|(_, _, sequence)| {
                     let blocker = self.open.iter().find(|known| known.sequence == *sequence);
                     blocker.expect("a blocker is open").id.clone()
                 });
-                let ids: Vec<_> = ids.collect();
+                let ids: Vec<_> = ids.take(17).collect();
                 if !ids.is_empty() {
                     reasons.push(held_by(&claim.resource, outstanding, ids));
                 }
