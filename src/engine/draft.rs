@@ -27,6 +27,8 @@ pub(super) struct Draft {
     /// About the bytes that the block will take.
     pub(super) bytes: usize,
     pub(super) answers: Vec<Answer>,
+    /// Whether it is time to look what else is due.
+    pub(super) ticked: bool,
 }
 
 /// An answer that waits for the block.

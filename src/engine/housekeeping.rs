@@ -50,8 +50,11 @@ pub(super) struct Housekeeping {
     checkpoint_events: Cursor,
     /// The head of the newest checkpoint, or of the one being written.
     checkpoint: Cursor,
-    /// Bytes of events since then, about.
+    /// Bytes of events since then, about, and how many make another one due.
     bytes: usize,
+    checkpoint_bytes: usize,
+    /// A checkpoint was begun, with which more can be trimmed.
+    has_checkpoint: bool,
     checkpointing: Worker,
     purging: Worker,
     next_trim: Duration,
@@ -84,6 +87,10 @@ impl Housekeeping {
             checkpoint_events: config.checkpoint_events,
             checkpoint,
             bytes: 0,
+            // Only what a checkpoint covers can be trimmed, so a small bound wants more of them.
+            checkpoint_bytes: usize::try_from(config.retention.alerts_bytes / 2)
+                .map_or(CHECKPOINT_BYTES, |bytes| bytes.min(CHECKPOINT_BYTES)),
+            has_checkpoint: false,
             checkpointing: Worker::default(),
             purging: Worker::default(),
             next_trim: Duration::ZERO,
@@ -106,10 +113,15 @@ impl Housekeeping {
         uptime: Duration,
     ) {
         let is_due = state.head() - self.checkpoint >= self.checkpoint_events
-            || self.bytes >= CHECKPOINT_BYTES;
+            || self.bytes >= self.checkpoint_bytes;
+        if self.has_checkpoint && self.checkpointing.is_idle() {
+            self.has_checkpoint = false;
+            self.next_trim = uptime;
+        }
         if is_due && self.checkpointing.is_idle() {
             self.checkpoint = state.head();
             self.bytes = 0;
+            self.has_checkpoint = true;
             let (handle, state) = (handle.clone(), state.clone());
             self.checkpointing
                 .begin("checkpoint", move || checkpoint(&handle, &state));

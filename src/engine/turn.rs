@@ -298,13 +298,7 @@ impl Loop {
         for lease in self.attempts.overdue() {
             self.hear(lease, true, draft);
         }
-        self.housekeeping.tick(
-            &self.handle,
-            &self.state,
-            &mut *self.journal,
-            self.now,
-            self.config.clock.uptime(),
-        );
+        draft.ticked = true;
     }
 
     fn purge(&mut self, which: PurgeTarget, draft: &mut Draft) -> Result<usize, EngineError> {
@@ -347,7 +341,7 @@ impl Loop {
 
     /// Makes the turn's block durable, then lets out what it promises.
     fn finish(&mut self, draft: Draft) -> Result<(), AppendError> {
-        let bytes = draft.bytes;
+        let (bytes, ticked) = (draft.bytes, draft.ticked);
         let (block, answers) = draft.finish(self.state.head());
         if !block.events.is_empty() {
             if let Err(error) = self.journal.append(block.first - 1, &block) {
@@ -357,6 +351,16 @@ impl Loop {
             self.housekeeping.appended(bytes);
         }
         self.release(&block, answers);
+        if ticked {
+            // Only now is all of the state durable: a checkpoint must not be ahead of the log.
+            self.housekeeping.tick(
+                &self.handle,
+                &self.state,
+                &mut *self.journal,
+                self.now,
+                self.config.clock.uptime(),
+            );
+        }
         Ok(())
     }
 
