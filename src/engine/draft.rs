@@ -27,7 +27,7 @@ pub(super) struct Draft {
     /// About the bytes that the block will take.
     pub(super) bytes: usize,
     pub(super) answers: Vec<Answer>,
-    /// Whether it is time to look what else is due.
+    /// Whether to look, once the block is durable, what else is due.
     pub(super) ticked: bool,
 }
 

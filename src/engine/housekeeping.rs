@@ -11,7 +11,7 @@ use super::{EngineConfig, EngineHandle};
 use crate::journal::{Entry, Journal};
 
 /// A checkpoint is due after so many bytes of events, if not sooner.
-const CHECKPOINT_BYTES: usize = 512 << 20;
+const CHECKPOINT_BYTES: u64 = 512 << 20;
 
 /// The least time between two looks at what is kept.
 const LOOK_INTERVAL: Duration = Duration::from_secs(10);
@@ -50,12 +50,11 @@ pub(super) struct Housekeeping {
     checkpoint_events: Cursor,
     /// The head of the newest checkpoint, or of the one being written.
     checkpoint: Cursor,
-    /// Bytes of events since then, about, and how many make another one due.
-    bytes: usize,
-    checkpoint_bytes: usize,
-    /// A checkpoint was begun, with which more can be trimmed.
-    has_checkpoint: bool,
+    /// Bytes of events since then, about.
+    bytes: u64,
     checkpointing: Worker,
+    /// A checkpoint was begun; when it is there, more can be trimmed.
+    trims_after_checkpoint: bool,
     purging: Worker,
     next_trim: Duration,
     next_purge: Duration,
@@ -87,11 +86,8 @@ impl Housekeeping {
             checkpoint_events: config.checkpoint_events,
             checkpoint,
             bytes: 0,
-            // Only what a checkpoint covers can be trimmed, so a small bound wants more of them.
-            checkpoint_bytes: usize::try_from(config.retention.alerts_bytes / 2)
-                .map_or(CHECKPOINT_BYTES, |bytes| bytes.min(CHECKPOINT_BYTES)),
-            has_checkpoint: false,
             checkpointing: Worker::default(),
+            trims_after_checkpoint: false,
             purging: Worker::default(),
             next_trim: Duration::ZERO,
             next_purge: Duration::ZERO,
@@ -100,10 +96,11 @@ impl Housekeeping {
 
     /// A block of about so many bytes is durable.
     pub(super) fn appended(&mut self, bytes: usize) {
-        self.bytes += bytes;
+        self.bytes += bytes as u64;
     }
 
-    /// Begins whatever is due. `now` is the time of day, `uptime` never goes back.
+    /// Begins whatever is due. All of the state must be durable: a checkpoint ahead of the log is
+    /// of no log at all. `now` is the time of day, `uptime` never goes back.
     pub(super) fn tick(
         &mut self,
         handle: &EngineHandle,
@@ -112,16 +109,14 @@ impl Housekeeping {
         now: Time,
         uptime: Duration,
     ) {
-        let is_due = state.head() - self.checkpoint >= self.checkpoint_events
-            || self.bytes >= self.checkpoint_bytes;
-        if self.has_checkpoint && self.checkpointing.is_idle() {
-            self.has_checkpoint = false;
+        if self.trims_after_checkpoint && self.checkpointing.is_idle() {
+            self.trims_after_checkpoint = false;
             self.next_trim = uptime;
         }
-        if is_due && self.checkpointing.is_idle() {
+        if self.is_checkpoint_due(state.head()) && self.checkpointing.is_idle() {
             self.checkpoint = state.head();
             self.bytes = 0;
-            self.has_checkpoint = true;
+            self.trims_after_checkpoint = true;
             let (handle, state) = (handle.clone(), state.clone());
             self.checkpointing
                 .begin("checkpoint", move || checkpoint(&handle, &state));
@@ -143,6 +138,12 @@ impl Housekeeping {
             self.purging
                 .begin("purge", move || purge(&handle, &retention, now));
         }
+    }
+
+    fn is_checkpoint_due(&self, head: Cursor) -> bool {
+        // Only what a checkpoint covers can be let go of, so a small bound wants more of them.
+        let most_bytes = CHECKPOINT_BYTES.min(self.retention.alerts_bytes / 2);
+        head - self.checkpoint >= self.checkpoint_events || self.bytes > most_bytes
     }
 }
 

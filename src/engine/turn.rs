@@ -352,13 +352,13 @@ impl Loop {
         }
         self.release(&block, answers);
         if ticked {
-            // Only now is all of the state durable: a checkpoint must not be ahead of the log.
+            let uptime = self.config.clock.uptime();
             self.housekeeping.tick(
                 &self.handle,
                 &self.state,
                 &mut *self.journal,
                 self.now,
-                self.config.clock.uptime(),
+                uptime,
             );
         }
         Ok(())
