@@ -280,11 +280,11 @@ async fn what_is_too_large_at_once_comes_in_pages() {
     let home = Home::with("[limits]\nanswer_bytes = 20000\n");
     let daemon = home.start();
     let mut session = daemon.connect().await;
-    for index in 0..300 {
+    for index in 0..400 {
         let params = hold(&format!("n{index:03}"), json!([])).to_string();
         session.send("operations.register", &params).await;
     }
-    for _ in 0..300 {
+    for _ in 0..400 {
         session.receive().await.unwrap();
     }
     let error = session.error("getRunningTasks", json!({})).await;
@@ -292,7 +292,7 @@ async fn what_is_too_large_at_once_comes_in_pages() {
         (&error["code"], &error["data"]["use"]),
         (&json!(1020), &json!("operations.list"))
     );
-    assert_eq!(count_by_pages(&mut session).await, 300);
+    assert_eq!(count_by_pages(&mut session).await, 400);
 }
 
 async fn count_by_pages(session: &mut Session) -> usize {
