@@ -53,6 +53,8 @@ pub(super) struct Housekeeping {
     /// Bytes of events since then, about.
     bytes: u64,
     checkpointing: Worker,
+    /// A checkpoint was begun; when it is there, more can be trimmed.
+    trims_after_checkpoint: bool,
     purging: Worker,
     next_trim: Duration,
     next_purge: Duration,
@@ -85,6 +87,7 @@ impl Housekeeping {
             checkpoint,
             bytes: 0,
             checkpointing: Worker::default(),
+            trims_after_checkpoint: false,
             purging: Worker::default(),
             next_trim: Duration::ZERO,
             next_purge: Duration::ZERO,
@@ -106,9 +109,14 @@ impl Housekeeping {
         now: Time,
         uptime: Duration,
     ) {
+        if self.trims_after_checkpoint && self.checkpointing.is_idle() {
+            self.trims_after_checkpoint = false;
+            self.next_trim = uptime;
+        }
         if self.is_checkpoint_due(state.head()) && self.checkpointing.is_idle() {
             self.checkpoint = state.head();
             self.bytes = 0;
+            self.trims_after_checkpoint = true;
             let (handle, state) = (handle.clone(), state.clone());
             self.checkpointing
                 .begin("checkpoint", move || checkpoint(&handle, &state));
