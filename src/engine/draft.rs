@@ -12,8 +12,9 @@ use super::request::Asker;
 use super::{EngineError, Snapshot};
 use crate::journal::Block;
 
-/// About the bytes of an event or a record beside what others wrote.
-const BASE_BYTES: usize = 512;
+/// About the bytes of an event or a record beside what others wrote, as they are on disk: blocks
+/// are compressed, and most of an event is like the one before.
+const BASE_BYTES: usize = 100;
 
 /// A block in the making.
 #[derive(Default)]

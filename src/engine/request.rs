@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use opstead_core::{Failure, Json, Lease, Order, Purged, Reply};
+use opstead_core::{Failure, Json, Lease, Order, Purged, Register, Reply, Resource};
 use tokio::sync::oneshot;
 
 use super::{EngineError, Snapshot};
@@ -45,16 +45,29 @@ impl Request {
     /// bounded where it arises.
     pub(super) fn bytes(&self) -> usize {
         match self {
-            Self::Order(Order::Register(register), _) => {
-                let items = register.claims.len() + register.tags.len();
-                REQUEST_BYTES + register.kwargs.as_str().len() + items * ITEM_BYTES
-            }
+            Self::Order(Order::Register(register), _) => REQUEST_BYTES + register_bytes(register),
+            Self::Order(Order::Cancel { id, .. }, _) => REQUEST_BYTES + id.len(),
             Self::Order(..) | Self::Snapshot(_) => REQUEST_BYTES,
-            Self::Purge(PurgeTarget::Ids(ids), _) => REQUEST_BYTES + ids.len() * ITEM_BYTES,
+            Self::Purge(PurgeTarget::Ids(ids), _) => REQUEST_BYTES + texts_bytes(ids),
             Self::Purge(PurgeTarget::Operations(operations), _) => {
                 REQUEST_BYTES + operations.len() * ITEM_BYTES
             }
             Self::Reports(_) | Self::Ended(..) | Self::Tick | Self::Stop => 0,
         }
     }
+}
+
+/// What the caller wrote. Names are checked only when the order is decided, so they may be long.
+fn register_bytes(register: &Register) -> usize {
+    let claims = register.claims.iter().map(|claim| {
+        let Resource { kind, id } = &claim.resource;
+        ITEM_BYTES + kind.len() + id.len()
+    });
+    let id = register.id.as_ref().map_or(0, |id| id.len());
+    let names = register.method_name.len() + id + texts_bytes(&register.tags);
+    register.kwargs.as_str().len() + names + claims.sum::<usize>()
+}
+
+fn texts_bytes(texts: &[Arc<str>]) -> usize {
+    texts.iter().map(|text| ITEM_BYTES + text.len()).sum()
 }

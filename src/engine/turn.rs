@@ -21,10 +21,10 @@ use crate::journal::{AppendError, Block, Journal, ReadError};
 /// The most requests of one turn.
 const MOST_REQUESTS: usize = 4_096;
 
-/// About the most bytes of one block; a single larger request still fits. Half a segment of sled:
-/// so a block does not reach over several, of which sled might take a freed one into use again
-/// before our sync.
-const MOST_BLOCK_BYTES: usize = 256 << 10;
+/// About the most bytes of one block on disk; a single larger request still fits. Less than a
+/// segment of sled: so a block does not reach over several, of which sled might take a freed one
+/// into use again before our sync.
+const MOST_BLOCK_BYTES: usize = 384 << 10;
 
 /// The loop's belongings.
 pub(super) struct Loop {
