@@ -286,11 +286,12 @@ impl Model {
         }
     }
 
-    /// The oldest operation that nothing keeps from starting.
-    pub(crate) fn next_start(&self) -> Option<Cursor> {
+    /// The oldest operation that nothing keeps from starting, among those that `count`.
+    pub(crate) fn next_start(&self, count: impl Fn(&ModelOperation) -> bool) -> Option<Cursor> {
         let can_start = |known: &&ModelOperation| {
             known.state == Waiting
                 && known.blockers.is_empty()
+                && count(known)
                 && self.free_executor(known).is_some()
         };
         self.open.iter().find(can_start).map(|known| known.sequence)
