@@ -52,8 +52,13 @@ pub enum ServeError {
         source: std::io::Error,
     },
     /// The journal cannot be opened.
-    #[error(transparent)]
-    Open(#[from] OpenError),
+    #[error("the data folder {} cannot be opened", .path.display())]
+    Open {
+        /// Which folder.
+        path: PathBuf,
+        /// Why.
+        source: OpenError,
+    },
     /// The state cannot be recovered.
     #[error(transparent)]
     Recovery(#[from] RecoveryError),
@@ -88,7 +93,13 @@ pub fn serve(options: ServeOptions) -> Result<(), ServeError> {
     abort_when_storage_panics();
     allow_many_files();
     make_folder(&options.data)?;
-    let journal = SledJournal::open(&options.data, &config.journal_options())?;
+    let journal =
+        SledJournal::open(&options.data, &config.journal_options()).map_err(|source| {
+            ServeError::Open {
+                path: options.data.clone(),
+                source,
+            }
+        })?;
     let reader = journal.reader();
     let state = recover(&*reader)?;
     let token = Token::load_or_create(&options.data)?;
@@ -100,6 +111,7 @@ pub fn serve(options: ServeOptions) -> Result<(), ServeError> {
         EngineConfig {
             limits: config.core_limits(),
             retention: config.retention(),
+            ..EngineConfig::default()
         },
         Box::new(journal),
         state,

@@ -68,9 +68,9 @@
 //!
 //! Either kind of pattern becomes one regular expression tree, and everything else works on that tree, so that the
 //! two kinds cannot differ in anything but their reading. Finite sets of names, and literals with gaps between them
-//! (`*`, `vm.*`, `*web*db*`), are matched as what they are. The rest becomes a small program of states; a thread
-//! that asks one program many times in a row, as a scan does, builds itself a fast table from it. All of them take
-//! time linear in the name, whatever the pattern.
+//! (`*`, `vm.*`, `*web*db*`), are matched as what they are. The rest becomes an automaton of `regex-automata`, kept as
+//! its bare states, because thousands of filters live at once; a thread that asks one of them many times in a row, as
+//! a scan does, builds itself a fast table from it. All of them take time linear in the name, whatever the pattern.
 
 mod clues;
 mod glob;
@@ -203,13 +203,7 @@ impl Filter {
     pub fn matches(&self, name: &str) -> bool {
         match &self.inner.matcher {
             Matcher::Shape(shape) => shape.matches(name),
-            Matcher::Program(program) => {
-                self.inner.literals.allow(name)
-                    && program.matches(name, || {
-                        tree_of(self.inner.kind, &self.inner.pattern)
-                            .expect("the pattern was read before")
-                    })
-            }
+            Matcher::Program(program) => self.inner.literals.allow(name) && program.matches(name),
         }
     }
 
@@ -224,6 +218,15 @@ impl Filter {
             Matcher::Shape(Shape::Names(names)) => Some(names),
             _ => None,
         }
+    }
+
+    /// About the memory it takes, so that whoever keeps many can bound them.
+    pub fn bytes(&self) -> usize {
+        let compiled = match &self.inner.matcher {
+            Matcher::Shape(_) => self.inner.pattern.len(),
+            Matcher::Program(program) => program.bytes(),
+        };
+        size_of::<Inner>() + self.inner.pattern.len() + compiled
     }
 
     pub fn kind(&self) -> FilterKind {

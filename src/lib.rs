@@ -2,6 +2,7 @@
 
 pub mod alerts;
 pub mod app;
+pub mod cli;
 pub mod engine;
 pub mod filter;
 pub mod journal;

@@ -1,35 +1,37 @@
-//! The program.
+//! The program: the daemon, or one of its clients.
 
-use std::path::PathBuf;
+use std::process::ExitCode;
 
-use clap::Parser;
 use opstead::app::{ServeOptions, serve};
+use opstead::cli::{self, Command, ServeArguments};
 
-#[derive(Parser)]
-enum Command {
-    /// Runs the daemon.
-    Serve {
-        #[arg(long)]
-        data: PathBuf,
-        #[arg(long)]
-        listen: std::net::SocketAddr,
-        #[arg(long)]
-        config: Option<PathBuf>,
-    },
+fn main() -> ExitCode {
+    match cli::parse() {
+        Command::Serve(arguments) => daemon(arguments),
+        Command::Client(command) => cli::run(command),
+    }
 }
 
-fn main() -> anyhow::Result<()> {
+fn daemon(arguments: ServeArguments) -> ExitCode {
     tracing_subscriber::fmt()
         .with_writer(std::io::stderr)
         .init();
-    let Command::Serve {
+    let ServeArguments {
         data,
         listen,
         config,
-    } = Command::parse();
-    Ok(serve(ServeOptions {
+    } = arguments;
+    let options = ServeOptions {
         data,
         listen,
         config,
-    })?)
+    };
+    match serve(options) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            // With every cause, on one line.
+            eprintln!("opstead: {:#}.", anyhow::Error::from(error));
+            ExitCode::FAILURE
+        }
+    }
 }

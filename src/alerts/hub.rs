@@ -46,7 +46,7 @@ impl Default for HubLimits {
             queue_alerts: 1_024,
             queue_bytes: 1 << 20,
             replays: 2,
-            page_bytes: 512 << 10,
+            page_bytes: 256 << 10,
             cache_bytes: 16 << 20,
             answer_bytes: 4 << 20,
             scan_bytes: 256 << 20,

@@ -240,6 +240,9 @@ impl State {
 
     /// The next operation that can start: the oldest of those that a free executor offers.
     pub(super) fn next_start(&self) -> Option<EventBody> {
+        if self.ready.is_empty() {
+            return None;
+        }
         let free = |executor: &&crate::state::Executor| {
             executor.attached && executor.running.len() < executor.capacity as usize
         };

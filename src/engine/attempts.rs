@@ -1,32 +1,30 @@
-//! Attempts that run in this process: handing them out, gathering their progress, ending them.
+//! Attempts that run in this process: handing them out, passing on what they report, ending them.
+//! What becomes of a report is the loop's business.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::future::Future;
 use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
 
 use futures_util::FutureExt;
 use opstead_core::{Cursor, Failure, InfoUpdate, Lease, Operation};
 use tokio::runtime;
 use tokio_util::sync::CancellationToken;
 
-use super::EngineHandle;
 use super::executor::{Executor, Task, TaskContext};
-use super::handle::Request;
-
-/// How often the loop looks after what nobody else reminds it of.
-const TICK: Duration = Duration::from_millis(250);
-
-/// How long progress may lie before it is told, however little it is.
-const MOST_SILENCE: Duration = Duration::from_millis(500);
+use super::reports::{Early, Report, Reports};
+use super::request::Request;
+use super::{Clock, EngineConfig, EngineHandle};
 
 /// What runs in this process.
 pub(super) struct Attempts {
     handle: EngineHandle,
+    clock: Arc<dyn Clock>,
+    most_errors: usize,
     executors: HashMap<Arc<str>, Arc<dyn Executor>>,
-    runtime: Option<runtime::Handle>,
+    runtime: runtime::Handle,
     running: HashMap<Cursor, Arc<Attempt>>,
 }
 
@@ -36,50 +34,50 @@ struct Attempt {
     method_name: Arc<str>,
     operation_id: Arc<str>,
     stop: CancellationToken,
-    pending: Mutex<Pending>,
+    reports: Mutex<Reports>,
+    clock: Arc<dyn Clock>,
     handle: EngineHandle,
 }
 
-/// Progress that the loop has not taken yet.
-#[derive(Default)]
-struct Pending {
-    update: Option<InfoUpdate>,
-    /// Since when it lies there.
-    since: Option<Instant>,
-    /// Whether the loop has been told to fetch it.
-    told: bool,
-}
-
 impl Attempts {
-    pub(super) fn new(handle: EngineHandle) -> Self {
+    pub(super) fn new(
+        config: &EngineConfig,
+        handle: EngineHandle,
+        executors: Vec<Arc<dyn Executor>>,
+        runtime: runtime::Handle,
+    ) -> Self {
+        let by_name = |executor: Arc<dyn Executor>| (executor.name().into(), executor);
         Self {
             handle,
-            executors: HashMap::new(),
-            runtime: None,
+            clock: config.clock.clone(),
+            most_errors: config.limits.non_fatal_errors,
+            executors: executors.into_iter().map(by_name).collect(),
+            runtime,
             running: HashMap::new(),
         }
     }
 
-    /// Takes over the executors and begins to tick.
-    pub(super) fn begin(&mut self, executors: Vec<Arc<dyn Executor>>, runtime: runtime::Handle) {
-        self.executors = executors
-            .into_iter()
-            .map(|executor| (executor.name().into(), executor))
-            .collect();
+    /// Begins to remind the loop of what nobody else reminds it of.
+    pub(super) fn begin_ticks(&self, every: Duration) {
         let handle = self.handle.clone();
-        runtime.spawn(async move {
-            let mut ticks = tokio::time::interval(TICK);
+        self.runtime.spawn(async move {
+            let mut ticks = tokio::time::interval(every);
             ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-            while handle.send(Request::Tick).is_ok() {
+            loop {
                 ticks.tick().await;
+                if handle.send(Request::Tick).is_err() {
+                    break;
+                }
             }
         });
-        self.runtime = Some(runtime);
     }
 
     /// Hands an attempt to its executor.
     pub(super) fn start(&mut self, operation: &Operation, number: u32, executor: &Arc<str>) {
         let subject = &operation.subject;
+        let errors_left = self
+            .most_errors
+            .saturating_sub(operation.non_fatal_errors.len());
         let attempt = Arc::new(Attempt {
             lease: Lease {
                 sequence: subject.sequence,
@@ -88,7 +86,8 @@ impl Attempts {
             method_name: subject.method_name.clone(),
             operation_id: subject.id.clone(),
             stop: CancellationToken::new(),
-            pending: Mutex::default(),
+            reports: Mutex::new(Reports::new(errors_left)),
+            clock: self.clock.clone(),
             handle: self.handle.clone(),
         });
         self.running.insert(subject.sequence, attempt.clone());
@@ -98,29 +97,13 @@ impl Attempts {
             .expect("only attached executors start")
             .clone();
         let arguments = operation.request.kwargs.clone();
-        let runtime = self
-            .runtime
-            .as_ref()
-            .expect("attempts begin before they start");
-        runtime.spawn(async move {
-            let work = async {
-                executor
-                    .execute(TaskContext::new(attempt.clone()), arguments)
-                    .await
-            };
+        self.runtime.spawn(async move {
+            let context = TaskContext::new(attempt.clone());
+            let work = async { executor.execute(context, arguments).await };
             let outcome = AssertUnwindSafe(work)
                 .catch_unwind()
                 .await
-                .unwrap_or_else(|panic| {
-                    let message = format!("the executor panicked: {}", panic_message(&*panic));
-                    let reason = "executorPanicked";
-                    Err(Failure::new(
-                        Failure::EXECUTOR_PANICKED,
-                        &message,
-                        reason,
-                        false,
-                    ))
-                });
+                .unwrap_or_else(|panic| Err(panicked(&*panic)));
             // The loop may have ended; then the attempt is interrupted.
             let _ = attempt.handle.send(Request::Ended(attempt.lease, outcome));
         });
@@ -140,52 +123,52 @@ impl Attempts {
             .for_each(|attempt| attempt.stop.cancel());
     }
 
-    /// Forgets an attempt that is over. Returns progress that was not taken yet.
-    pub(super) fn end(&mut self, lease: Lease) -> InfoUpdate {
-        let update = self.pending(lease);
-        self.running.remove(&lease.sequence);
-        update.unwrap_or_default()
-    }
-
-    /// Takes the progress that lies ready.
-    pub(super) fn pending(&self, lease: Lease) -> Option<InfoUpdate> {
-        let mut pending = self.running.get(&lease.sequence)?.lock();
-        pending.told = false;
-        pending.update.take()
-    }
-
-    /// Puts progress back that came too soon; what came meanwhile is newer.
-    pub(super) fn defer(&self, lease: Lease, mut update: InfoUpdate) {
-        let Some(attempt) = self.running.get(&lease.sequence) else {
-            return;
-        };
-        let mut pending = attempt.lock();
-        if let Some(newer) = pending.update.take() {
-            update.merge(newer);
+    /// Forgets an attempt that is over.
+    pub(super) fn end(&mut self, lease: Lease) {
+        if self.get(lease).is_some() {
+            self.running.remove(&lease.sequence);
         }
-        pending.update = Some(update);
+    }
+
+    /// Takes what an attempt has reported, and since when progress lies there. Nothing if the
+    /// attempt is over.
+    pub(super) fn take(&self, lease: Lease) -> Option<(VecDeque<Report>, Option<Duration>)> {
+        Some(self.get(lease)?.reports().take())
+    }
+
+    /// Puts progress back that came too soon.
+    pub(super) fn put_back(&self, lease: Lease, early: Early) {
+        if let Some(attempt) = self.get(lease) {
+            attempt.reports().put_back(early);
+        }
     }
 
     /// Attempts whose progress has lain too long.
     pub(super) fn overdue(&self) -> Vec<Lease> {
-        let is_overdue = |attempt: &&Arc<Attempt>| {
-            let pending = attempt.lock();
-            pending.update.is_some()
-                && pending
-                    .since
-                    .is_some_and(|since| since.elapsed() >= MOST_SILENCE)
-        };
+        let now = self.clock.uptime();
         self.running
             .values()
-            .filter(is_overdue)
+            .filter(|attempt| attempt.reports().is_overdue(now))
             .map(|attempt| attempt.lease)
             .collect()
+    }
+
+    /// The attempt, unless it is over; a later one of the same operation is another.
+    fn get(&self, lease: Lease) -> Option<&Arc<Attempt>> {
+        self.running
+            .get(&lease.sequence)
+            .filter(|attempt| attempt.lease == lease)
     }
 }
 
 impl Attempt {
-    fn lock(&self) -> std::sync::MutexGuard<'_, Pending> {
-        self.pending.lock().expect("nobody panics with this lock")
+    fn reports(&self) -> MutexGuard<'_, Reports> {
+        self.reports.lock().expect("nobody panics with this lock")
+    }
+
+    fn ask_loop(&self) {
+        // When the loop has ended, the attempt is interrupted and says everything again.
+        let _ = self.handle.send(Request::Reports(self.lease));
     }
 }
 
@@ -205,26 +188,15 @@ impl Task for Attempt {
     fn progress(&self, update: InfoUpdate) {
         if let Err(refusal) = update.check() {
             tracing::warn!(%refusal, method = %self.method_name, "progress was not taken");
-            return;
-        }
-        let mut pending = self.lock();
-        match &mut pending.update {
-            Some(earlier) => earlier.merge(update),
-            None => {
-                pending.update = Some(update);
-                pending.since = Some(Instant::now());
-            }
-        }
-        if !pending.told {
-            pending.told = self.handle.send(Request::Progress(self.lease)).is_ok();
+        } else if self.reports().progress(update, self.clock.uptime()) {
+            self.ask_loop();
         }
     }
 
     fn non_fatal_error(&self, failure: Failure) {
-        // When the loop has ended, the attempt is interrupted and the error comes again.
-        let _ = self
-            .handle
-            .send(Request::NonFatalError(self.lease, failure));
+        if self.reports().error(failure, self.clock.uptime()) {
+            self.ask_loop();
+        }
     }
 
     fn is_canceled(&self) -> bool {
@@ -236,10 +208,17 @@ impl Task for Attempt {
     }
 }
 
-fn panic_message(panic: &(dyn std::any::Any + Send)) -> &str {
-    panic
+fn panicked(panic: &(dyn std::any::Any + Send)) -> Failure {
+    let words = panic
         .downcast_ref::<&str>()
         .copied()
         .or_else(|| panic.downcast_ref::<String>().map(String::as_str))
-        .unwrap_or("no message")
+        .unwrap_or("no message");
+    let message = format!("the executor panicked: {words}");
+    Failure::new(
+        Failure::EXECUTOR_PANICKED,
+        &message,
+        "executorPanicked",
+        false,
+    )
 }

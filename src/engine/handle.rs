@@ -6,19 +6,17 @@ use std::sync::{Arc, Mutex, Weak};
 use std::time::Duration;
 
 use opstead_core::{
-    Claim, Cursor, Failure, Fault, Json, Lease, MethodKind, Operation, Order, Purged, Refusal,
-    Register, Registration, Reply, State,
+    Claim, Cursor, Failure, Fault, Json, MethodKind, Operation, Order, Refusal, Register,
+    Registration, Reply, State,
 };
 use thiserror::Error;
 use tokio::sync::{mpsc, oneshot};
 
 use super::Changes;
 use super::executor::{Executor, Objects, QueryContext};
+use super::request::{MOST_WAITING_BYTES, PurgeTarget, Request};
 use super::schemas::Schemas;
 use crate::journal::{Archive, Reader};
-
-/// Orders that may wait for their block; beyond it callers are told to come back.
-const MOST_QUEUED: usize = 65_536;
 
 /// How long a query may take.
 const QUERY_TIMEOUT: Duration = Duration::from_secs(10);
@@ -31,29 +29,17 @@ pub struct EngineHandle {
 
 struct Shared {
     requests: mpsc::UnboundedSender<Request>,
-    /// Orders sent and not taken up yet: the bound of the queue.
-    queued: AtomicUsize,
-    /// Whether the journal has failed, so that nobody knows what became of an order.
-    failed: AtomicBool,
+    /// Bytes of requests sent and not taken up yet: the bound of the queue.
+    waiting_bytes: AtomicUsize,
+    /// Whether the loop has ended as it was told to. If it ended otherwise, nobody knows what
+    /// became of an order.
+    stopped: AtomicBool,
     schemas: Schemas,
     executors: HashMap<String, Arc<dyn Executor>>,
     kinds: HashMap<String, MethodKind>,
     reader: Arc<dyn Reader>,
     latest: Mutex<Weak<Snapshot>>,
     changes: Arc<Changes>,
-}
-
-/// What the loop is sent.
-pub(super) enum Request {
-    Order(Order, oneshot::Sender<Result<Reply, EngineError>>),
-    Snapshot(oneshot::Sender<Arc<Snapshot>>),
-    Purge(PurgeTarget, oneshot::Sender<Result<usize, EngineError>>),
-    Progress(Lease),
-    NonFatalError(Lease, Failure),
-    Ended(Lease, Result<Json, Failure>),
-    CheckpointWritten,
-    Tick,
-    Stop,
 }
 
 /// The whole state at one cursor, for readers. Hold it briefly: while it lives, each change of the
@@ -70,15 +56,6 @@ impl Snapshot {
     pub fn cursor(&self) -> Cursor {
         self.state.head()
     }
-}
-
-/// Which ended operations to remove.
-#[derive(Clone, Debug)]
-pub enum PurgeTarget {
-    /// These; whoever is gone already is passed over.
-    Operations(Vec<Purged>),
-    /// Those of these ids; each must be there and done.
-    Ids(Vec<Arc<str>>),
 }
 
 /// A request to register an operation.
@@ -151,8 +128,8 @@ impl EngineHandle {
         };
         let shared = Arc::new(Shared {
             requests,
-            queued: AtomicUsize::new(0),
-            failed: AtomicBool::new(false),
+            waiting_bytes: AtomicUsize::new(0),
+            stopped: AtomicBool::new(false),
             schemas,
             executors: executors.iter().flat_map(by_method).collect(),
             kinds: executors.iter().flat_map(kinds).collect(),
@@ -218,13 +195,9 @@ impl EngineHandle {
         &self,
         which: PurgeTarget,
     ) -> impl Future<Output = Result<usize, EngineError>> + Send + use<> {
-        let (reply, answer) = oneshot::channel();
-        let sent = self.send(Request::Purge(which, reply));
+        let sent = self.order_purge(which);
         let handle = self.clone();
-        async move {
-            sent?;
-            handle.answer(answer).await
-        }
+        async move { handle.answer(sent?).await }
     }
 
     /// Answers a method that is declared as a query. `objects` is what it may look at.
@@ -260,7 +233,7 @@ impl EngineHandle {
     /// The whole state as of now: at least as new as anything the caller was told of.
     pub async fn snapshot(&self) -> Result<Arc<Snapshot>, EngineError> {
         let (reply, answer) = oneshot::channel();
-        self.send(Request::Snapshot(reply))?;
+        self.ask(Request::Snapshot(reply))?;
         answer.await.map_err(|_| self.lost())
     }
 
@@ -284,14 +257,28 @@ impl EngineHandle {
         self.shared.requests.send(request).map_err(|_| self.lost())
     }
 
-    /// Counts an order as taken up.
-    pub(super) fn taken_up(&self) {
-        self.shared.queued.fetch_sub(1, Ordering::Relaxed);
+    /// Counts a request as taken up.
+    pub(super) fn taken_up(&self, request: &Request) {
+        let bytes = request.bytes();
+        if bytes > 0 {
+            self.shared
+                .waiting_bytes
+                .fetch_sub(bytes, Ordering::Relaxed);
+        }
     }
 
-    /// From now on the outcome of whatever is not answered yet is unknown.
-    pub(super) fn fail(&self) {
-        self.shared.failed.store(true, Ordering::Release);
+    /// The loop ends as it was told to: whatever it did not take up has changed nothing.
+    pub(super) fn stopped(&self) {
+        self.shared.stopped.store(true, Ordering::Release);
+    }
+
+    pub(super) fn order_purge(
+        &self,
+        which: PurgeTarget,
+    ) -> Result<oneshot::Receiver<Result<usize, EngineError>>, EngineError> {
+        let (reply, answer) = oneshot::channel();
+        self.ask(Request::Purge(which, reply))?;
+        Ok(answer)
     }
 
     /// The snapshot that readers share as long as one of them holds it.
@@ -326,15 +313,22 @@ impl EngineHandle {
         &self,
         order: Order,
     ) -> Result<oneshot::Receiver<Result<Reply, EngineError>>, EngineError> {
-        if self.shared.queued.fetch_add(1, Ordering::Relaxed) >= MOST_QUEUED {
-            self.taken_up();
+        let (reply, answer) = oneshot::channel();
+        self.ask(Request::Order(order, reply))?;
+        Ok(answer)
+    }
+
+    /// Sends a caller's request, if there is room for it.
+    fn ask(&self, request: Request) -> Result<(), EngineError> {
+        let bytes = request.bytes();
+        let waiting = &self.shared.waiting_bytes;
+        if waiting.fetch_add(bytes, Ordering::Relaxed) + bytes > MOST_WAITING_BYTES {
+            waiting.fetch_sub(bytes, Ordering::Relaxed);
             return Err(EngineError::Overloaded {
-                what: "too many orders wait for the disk",
+                what: "too much waits for the disk",
             });
         }
-        let (reply, answer) = oneshot::channel();
-        self.send(Request::Order(order, reply))?;
-        Ok(answer)
+        self.send(request)
     }
 
     async fn answer<T>(
@@ -345,10 +339,10 @@ impl EngineHandle {
     }
 
     fn lost(&self) -> EngineError {
-        if self.shared.failed.load(Ordering::Acquire) {
-            EngineError::StorageFailed
-        } else {
+        if self.shared.stopped.load(Ordering::Acquire) {
             EngineError::ShuttingDown
+        } else {
+            EngineError::StorageFailed
         }
     }
 }

@@ -1,21 +1,22 @@
-//! Housekeeping: checkpoints, and letting go of what has been kept long enough. All of it happens
-//! beside the loop, which only decides when.
+//! Housekeeping: checkpoints, and letting go of what has been kept long enough. What takes long
+//! happens beside the loop, which only decides when.
 
+use std::thread::JoinHandle;
 use std::time::Duration;
 
 use opstead_core::{Cursor, Purged, State, Time};
 
-use super::EngineHandle;
-use super::handle::{PurgeTarget, Request};
-use crate::journal::{Entry, Journal, Reader};
+use super::request::PurgeTarget;
+use super::{EngineConfig, EngineHandle};
+use crate::journal::{Entry, Journal};
 
-/// A checkpoint is due after so many events.
-const CHECKPOINT_EVENTS: Cursor = 200_000;
+/// A checkpoint is due after so many bytes of events, if not sooner.
+const CHECKPOINT_BYTES: u64 = 512 << 20;
 
 /// The least time between two looks at what is kept.
-const LOOK_INTERVAL_MS: u64 = 10_000;
+const LOOK_INTERVAL: Duration = Duration::from_secs(10);
 
-/// The most operations that one look purges.
+/// The most operations that are purged in one block.
 const PURGE_BATCH: usize = 1_000;
 
 /// How long things are kept.
@@ -46,50 +47,103 @@ impl Default for Retention {
 /// When what is due.
 pub(super) struct Housekeeping {
     retention: Retention,
+    checkpoint_events: Cursor,
     /// The head of the newest checkpoint, or of the one being written.
     checkpoint: Cursor,
-    checkpoint_under_way: bool,
-    looked: Time,
+    /// Bytes of events since then, about.
+    bytes: u64,
+    checkpointing: Worker,
+    /// A checkpoint was begun; when it is there, more can be trimmed.
+    trims_after_checkpoint: bool,
+    purging: Worker,
+    next_trim: Duration,
+    next_purge: Duration,
+}
+
+/// Work beside the loop, of which there is never more than one at a time.
+#[derive(Default)]
+struct Worker(Option<JoinHandle<()>>);
+
+impl Worker {
+    fn is_idle(&self) -> bool {
+        self.0.as_ref().is_none_or(JoinHandle::is_finished)
+    }
+
+    fn begin(&mut self, name: &str, work: impl FnOnce() + Send + 'static) {
+        let thread = std::thread::Builder::new().name(name.to_owned());
+        match thread.spawn(work) {
+            Ok(worker) => self.0 = Some(worker),
+            Err(error) => tracing::error!(%error, name, "no thread for housekeeping"),
+        }
+    }
 }
 
 impl Housekeeping {
-    /// The state was recovered at `head`.
-    pub(super) fn new(retention: Retention, head: Cursor) -> Self {
+    /// The newest checkpoint was made at `checkpoint`.
+    pub(super) fn new(config: &EngineConfig, checkpoint: Cursor) -> Self {
         Self {
-            retention,
-            checkpoint: head,
-            checkpoint_under_way: false,
-            looked: Time(0),
+            retention: config.retention.clone(),
+            checkpoint_events: config.checkpoint_events,
+            checkpoint,
+            bytes: 0,
+            checkpointing: Worker::default(),
+            trims_after_checkpoint: false,
+            purging: Worker::default(),
+            next_trim: Duration::ZERO,
+            next_purge: Duration::ZERO,
         }
     }
 
-    pub(super) fn checkpoint_written(&mut self) {
-        self.checkpoint_under_way = false;
+    /// A block of about so many bytes is durable.
+    pub(super) fn appended(&mut self, bytes: usize) {
+        self.bytes += bytes as u64;
     }
 
-    /// Begins whatever is due.
+    /// Begins whatever is due. All of the state must be durable: a checkpoint ahead of the log is
+    /// of no log at all. `now` is the time of day, `uptime` never goes back.
     pub(super) fn tick(
         &mut self,
         handle: &EngineHandle,
         state: &State,
         journal: &mut dyn Journal,
         now: Time,
+        uptime: Duration,
     ) {
-        let is_due = state.head() - self.checkpoint >= CHECKPOINT_EVENTS;
-        if is_due && !self.checkpoint_under_way {
+        if self.trims_after_checkpoint && self.checkpointing.is_idle() {
+            self.trims_after_checkpoint = false;
+            self.next_trim = uptime;
+        }
+        if self.is_checkpoint_due(state.head()) && self.checkpointing.is_idle() {
             self.checkpoint = state.head();
-            self.checkpoint_under_way = true;
-            begin_checkpoint(handle.clone(), state.clone());
+            self.bytes = 0;
+            self.trims_after_checkpoint = true;
+            let (handle, state) = (handle.clone(), state.clone());
+            self.checkpointing
+                .begin("checkpoint", move || checkpoint(&handle, &state));
         }
-        if now.0 - self.looked.0 < LOOK_INTERVAL_MS {
-            return;
+        if uptime >= self.next_trim {
+            let before = earlier(now, self.retention.alerts);
+            let trimmed = journal.trim(before, self.retention.alerts_bytes);
+            // What one call leaves follows with the next tick.
+            if !matches!(trimmed, Ok(true)) {
+                self.next_trim = uptime + LOOK_INTERVAL;
+            }
+            if let Err(error) = trimmed {
+                tracing::error!(%error, "old alerts could not be removed");
+            }
         }
-        self.looked = now;
-        let before = earlier(now, self.retention.alerts);
-        if let Err(error) = journal.trim(before, self.retention.alerts_bytes) {
-            tracing::error!(%error, "old alerts could not be removed");
+        if uptime >= self.next_purge && self.purging.is_idle() {
+            self.next_purge = uptime + LOOK_INTERVAL;
+            let (handle, retention) = (handle.clone(), self.retention.clone());
+            self.purging
+                .begin("purge", move || purge(&handle, &retention, now));
         }
-        begin_purge(handle, self.retention.clone(), now);
+    }
+
+    fn is_checkpoint_due(&self, head: Cursor) -> bool {
+        // Only what a checkpoint covers can be let go of, so a small bound wants more of them.
+        let most_bytes = CHECKPOINT_BYTES.min(self.retention.alerts_bytes / 2);
+        head - self.checkpoint >= self.checkpoint_events || self.bytes > most_bytes
     }
 }
 
@@ -97,61 +151,48 @@ fn earlier(now: Time, by: Duration) -> Time {
     Time(now.0.saturating_sub(by.as_millis() as u64))
 }
 
-/// Writes a checkpoint on a thread of its own.
-fn begin_checkpoint(handle: EngineHandle, state: State) {
-    let write = move || {
-        let head = state.head();
-        match handle.reader().write_checkpoint(head, &mut state.records()) {
-            Ok(()) => tracing::info!(head, "a checkpoint was written"),
-            Err(error) => tracing::error!(%error, head, "a checkpoint could not be written"),
-        }
-        // The loop may have ended meanwhile.
-        let _ = handle.send(Request::CheckpointWritten);
-    };
-    if let Err(error) = std::thread::Builder::new()
-        .name("checkpoint".to_owned())
-        .spawn(write)
-    {
-        tracing::error!(%error, "a checkpoint could not be begun");
+/// Writes a checkpoint.
+fn checkpoint(handle: &EngineHandle, state: &State) {
+    let head = state.head();
+    match handle.reader().write_checkpoint(head, &mut state.records()) {
+        Ok(()) => tracing::info!(head, "a checkpoint was written"),
+        Err(error) => tracing::error!(%error, head, "a checkpoint could not be written"),
     }
 }
 
-/// Purges ended operations that were kept long enough, some at a time, on a thread of its own.
-fn begin_purge(handle: &EngineHandle, retention: Retention, now: Time) {
+/// Purges every ended operation that was kept long enough, a batch at a time, those registered
+/// first before the others.
+fn purge(handle: &EngineHandle, retention: &Retention, now: Time) {
+    let before = earlier(now, retention.operations);
     let archive = handle.reader().archive();
-    if archive.is_empty() {
-        return;
-    }
-    let handle = handle.clone();
-    let purge = move || {
-        let reader = handle.reader();
-        let over = reader.archive_bytes() > retention.operations_bytes;
-        let before = earlier(now, retention.operations);
-        let mut due: Vec<&Entry> = archive
-            .after(0)
-            .filter(|entry| over || entry.finished_at < before)
+    let mut entries = archive.after(0).peekable();
+    while entries.peek().is_some() {
+        let is_full = handle.reader().archive_bytes() > retention.operations_bytes;
+        let operations: Vec<Purged> = entries
+            .by_ref()
+            .filter(|entry| is_full || entry.finished_at < before)
+            .filter_map(|entry| purged(handle, entry))
+            .take(PURGE_BATCH)
             .collect();
-        due.sort_by_key(|entry| entry.finished_at);
-        due.truncate(PURGE_BATCH);
-        let operations = due
-            .iter()
-            .filter_map(|entry| purged(&**reader, entry))
-            .collect();
-        let (reply, _) = tokio::sync::oneshot::channel();
-        let _ = handle.send(Request::Purge(PurgeTarget::Operations(operations), reply));
-    };
-    if let Err(error) = std::thread::Builder::new()
-        .name("purge".to_owned())
-        .spawn(purge)
-    {
-        tracing::error!(%error, "old operations could not be removed");
+        if operations.is_empty() {
+            continue;
+        }
+        let Ok(answer) = handle.order_purge(PurgeTarget::Operations(operations)) else {
+            break;
+        };
+        if !matches!(answer.blocking_recv(), Ok(Ok(_))) {
+            break;
+        }
     }
 }
 
 /// What the core needs to know of an ended operation that goes.
-fn purged(reader: &dyn Reader, entry: &Entry) -> Option<Purged> {
-    reader
-        .record(entry)
-        .ok()?
-        .map(|operation| Purged::from(&*operation))
+fn purged(handle: &EngineHandle, entry: &Entry) -> Option<Purged> {
+    match handle.reader().record(entry) {
+        Ok(operation) => operation.map(|operation| Purged::from(&*operation)),
+        Err(error) => {
+            tracing::error!(%error, sequence = entry.sequence, "an ended operation cannot be read");
+            None
+        }
+    }
 }

@@ -11,14 +11,24 @@
 pub mod executor;
 
 mod handle;
-pub use handle::{EngineError, EngineHandle, PurgeTarget, RegisterRequest, Snapshot};
+pub use handle::{EngineError, EngineHandle, RegisterRequest, Snapshot};
+
+mod request;
+pub use request::PurgeTarget;
 
 mod changes;
 pub use changes::{Changes, Listener};
 
 mod turn;
 
+mod draft;
+
 mod attempts;
+
+mod reports;
+
+mod clock;
+pub use clock::{Clock, SystemClock};
 
 mod housekeeping;
 pub use housekeeping::Retention;
@@ -30,20 +40,40 @@ mod schemas;
 
 use std::sync::Arc;
 use std::thread::JoinHandle;
+use std::time::Duration;
 
-use opstead_core::{Limits, State};
+use opstead_core::{Cursor, Limits, State};
 use tokio::runtime;
 
 use crate::engine::executor::Executor;
-use crate::journal::{AppendError, Block, Journal};
+use crate::journal::{AppendError, Block, Journal, ReadError};
 
 /// How the engine is to run.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct EngineConfig {
     /// Bounds that decisions keep.
     pub limits: Limits,
     /// How long things are kept.
     pub retention: Retention,
+    /// A checkpoint is due after so many events; sooner if they are large.
+    pub checkpoint_events: Cursor,
+    /// How often the loop looks after what nobody reminds it of: progress that lies unsaid, and
+    /// housekeeping.
+    pub tick: Duration,
+    /// Tells the time.
+    pub clock: Arc<dyn Clock>,
+}
+
+impl Default for EngineConfig {
+    fn default() -> Self {
+        Self {
+            limits: Limits::default(),
+            retention: Retention::default(),
+            checkpoint_events: 200_000,
+            tick: Duration::from_millis(250),
+            clock: Arc::new(SystemClock::default()),
+        }
+    }
 }
 
 /// Is told of each block, in order, once it is durable. Must not block.
@@ -70,8 +100,11 @@ impl Engine {
     ) -> Result<Self, StartError> {
         let schemas = schemas::Schemas::compile(&executors)?;
         let (handle, requests) = EngineHandle::new(schemas, &executors, journal.reader());
-        let mut engine = turn::Loop::new(config, journal, state, &handle, requests, observer);
-        engine.attach(executors, runtime)?;
+        let orders = turn::attachments(&state, &executors);
+        let attempts = attempts::Attempts::new(&config, handle.clone(), executors, runtime);
+        let channel = (handle.clone(), requests);
+        let mut engine = turn::Loop::new(config, journal, state, channel, attempts, observer)?;
+        engine.begin(orders)?;
         let thread = std::thread::Builder::new()
             .name("engine".to_owned())
             .spawn(move || engine.run())
@@ -102,6 +135,9 @@ pub enum StartError {
     /// The journal failed.
     #[error(transparent)]
     Journal(#[from] AppendError),
+    /// The newest checkpoint could not be read.
+    #[error(transparent)]
+    Checkpoint(#[from] ReadError),
     /// The operating system gave no thread.
     #[error("the engine's thread could not be started")]
     Thread(#[source] std::io::Error),

@@ -22,6 +22,14 @@ pub enum RecoveryError {
         /// Where the log goes on.
         log: Cursor,
     },
+    /// The log ends before the checkpoint.
+    #[error("the checkpoint ends at cursor {checkpoint}, but the log at {log}")]
+    Short {
+        /// Where the checkpoint ends.
+        checkpoint: Cursor,
+        /// Where the log ends.
+        log: Cursor,
+    },
 }
 
 /// Makes the state that the journal leads to.
@@ -32,8 +40,14 @@ pub fn recover(reader: &dyn Reader) -> Result<State, RecoveryError> {
             state.restore(record?);
         }
     }
-    while state.head() < reader.head() {
-        for block in reader.read(state.head(), CHUNK_BYTES)? {
+    let log = reader.head();
+    if state.head() > log {
+        let checkpoint = state.head();
+        return Err(RecoveryError::Short { checkpoint, log });
+    }
+    while state.head() < log {
+        let before = state.head();
+        for block in reader.read(before, CHUNK_BYTES)? {
             if block.first > state.head() + 1 {
                 return Err(RecoveryError::Gap {
                     checkpoint: state.head(),
@@ -46,6 +60,7 @@ pub fn recover(reader: &dyn Reader) -> Result<State, RecoveryError> {
                 }
             }
         }
+        assert!(state.head() > before, "a log has blocks up to its head");
     }
     Ok(state)
 }

@@ -1,31 +1,30 @@
 //! The loop: gather, decide, append, release. One turn makes one block.
 
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::{HashSet, VecDeque};
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use opstead_core::{
-    Change, Command, Cursor, Event, EventBody, Executed, Fault, Lease, Operation, Order, Purged,
-    Refusal, Reply, State, Time, Verdict,
+    Change, Command, EventBody, Executed, Failure, Fault, InfoUpdate, Json, Lease, Operation,
+    OperationEvent, Order, Purged, Refusal, Register, Reply, State, Time, Verdict,
 };
-use tokio::runtime;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::mpsc;
 
 use super::attempts::Attempts;
+use super::draft::{Answer, Draft};
 use super::executor::Executor;
-use super::handle::{PurgeTarget, Request};
 use super::housekeeping::Housekeeping;
-use super::{EngineConfig, EngineError, EngineHandle, Observer, Snapshot};
-use crate::journal::{AppendError, Block, Journal};
+use super::reports::{Early, Report};
+use super::request::{PurgeTarget, Request};
+use super::{EngineConfig, EngineError, EngineHandle, Observer};
+use crate::journal::{AppendError, Block, Journal, ReadError};
 
 /// The most requests of one turn.
 const MOST_REQUESTS: usize = 4_096;
 
-/// About the most bytes of one block; a single larger request still fits.
-const MOST_BLOCK_BYTES: usize = 4 << 20;
-
-/// About the bytes of an event beside what the caller wrote.
-const EVENT_BYTES: usize = 512;
+/// About the most bytes of one block on disk; a single larger request still fits. Less than a
+/// segment of sled: so a block does not reach over several, of which sled might take a freed one
+/// into use again before our sync.
+const MOST_BLOCK_BYTES: usize = 384 << 10;
 
 /// The loop's belongings.
 pub(super) struct Loop {
@@ -44,28 +43,21 @@ pub(super) struct Loop {
     stopping: bool,
 }
 
-/// What one turn gathers: a block in the making, and what may leave once it is durable.
-#[derive(Default)]
-struct Turn {
-    events: Vec<Event>,
-    ended: Vec<Arc<Operation>>,
-    ended_ids: HashMap<Arc<str>, usize>,
-    purged: HashSet<Cursor>,
-    bytes: usize,
-    answers: Vec<Answer>,
-}
-
-/// An answer that waits for the block.
-enum Answer {
-    Order(
-        oneshot::Sender<Result<Reply, EngineError>>,
-        Result<Reply, EngineError>,
-    ),
-    Snapshot(oneshot::Sender<Arc<Snapshot>>),
-    Purge(
-        oneshot::Sender<Result<usize, EngineError>>,
-        Result<usize, EngineError>,
-    ),
+/// What attaches these executors and detaches all others that the state knows.
+pub(super) fn attachments(state: &State, executors: &[Arc<dyn Executor>]) -> Vec<Order> {
+    let names: HashSet<_> = executors.iter().map(|executor| executor.name()).collect();
+    let gone = state
+        .executors()
+        .filter(|known| !names.contains(&*known.name));
+    let detach = gone.map(|known| Order::Detach {
+        executor: known.name.clone(),
+    });
+    let attach = executors.iter().map(|executor| Order::Attach {
+        executor: executor.name().into(),
+        capacity: executor.capacity(),
+        declarations: executor.declarations(),
+    });
+    detach.chain(attach).collect()
 }
 
 impl Loop {
@@ -73,64 +65,56 @@ impl Loop {
         config: EngineConfig,
         journal: Box<dyn Journal>,
         state: State,
-        handle: &EngineHandle,
-        requests: mpsc::UnboundedReceiver<Request>,
+        (handle, requests): (EngineHandle, mpsc::UnboundedReceiver<Request>),
+        attempts: Attempts,
         observer: Observer,
-    ) -> Self {
-        Self {
-            housekeeping: Housekeeping::new(config.retention.clone(), state.head()),
+    ) -> Result<Self, ReadError> {
+        let checkpoint = journal.reader().checkpoint()?;
+        let checkpoint = checkpoint.map_or(0, |newest| newest.head);
+        Ok(Self {
+            housekeeping: Housekeeping::new(&config, checkpoint),
             config,
             journal,
             state,
-            handle: handle.clone(),
+            handle,
             requests,
             inbox: VecDeque::new(),
-            attempts: Attempts::new(handle.clone()),
+            attempts,
             observer,
             ulids: ulid::Generator::new(),
             now: Time(0),
             stopping: false,
-        }
+        })
     }
 
-    /// Attaches the built-in executors and detaches all others that the state knows.
-    pub(super) fn attach(
-        &mut self,
-        executors: Vec<Arc<dyn Executor>>,
-        runtime: runtime::Handle,
-    ) -> Result<(), AppendError> {
-        let names: HashSet<_> = executors.iter().map(|executor| executor.name()).collect();
-        let gone = self
-            .state
-            .executors()
-            .filter(|known| !names.contains(&*known.name));
-        let detach = gone.map(|known| Order::Detach {
-            executor: known.name.clone(),
-        });
-        let attach = executors.iter().map(|executor| Order::Attach {
-            executor: executor.name().into(),
-            capacity: executor.capacity(),
-            declarations: executor.declarations(),
-        });
-        let orders: Vec<Order> = detach.chain(attach).collect();
-        self.attempts.begin(executors, runtime);
-        let mut turn = Turn::default();
+    /// Executes the first orders, which are never refused, and lets the clock tick.
+    pub(super) fn begin(&mut self, orders: Vec<Order>) -> Result<(), AppendError> {
+        let mut draft = Draft::default();
         self.read_clock();
         for order in orders {
-            // Attaching and detaching are never refused.
-            let _ = self.execute(order, &mut turn);
+            self.report(order, &mut draft);
         }
-        self.finish(turn)
+        self.finish(draft)?;
+        self.attempts.begin_ticks(self.config.tick);
+        Ok(())
     }
 
     /// Runs until somebody stops the engine or the journal fails.
     pub(super) fn run(mut self) -> Result<(), AppendError> {
-        while self.gather() {
-            self.read_clock();
-            let turn = self.decide();
-            self.finish(turn)?;
+        let ended = self.turns();
+        if ended.is_ok() {
+            self.handle.stopped();
         }
         self.attempts.cancel_all();
+        ended
+    }
+
+    fn turns(&mut self) -> Result<(), AppendError> {
+        while self.gather() {
+            self.read_clock();
+            let draft = self.decide();
+            self.finish(draft)?;
+        }
         Ok(())
     }
 
@@ -153,103 +137,94 @@ impl Loop {
         true
     }
 
-    fn decide(&mut self) -> Turn {
-        let mut turn = Turn::default();
+    fn decide(&mut self) -> Draft {
+        let mut draft = Draft::default();
         if !self.state.is_settled() {
-            // Continuing is never refused.
-            let _ = self.execute(Order::ContinueWake, &mut turn);
+            self.report(Order::ContinueWake, &mut draft);
         }
         while !self.stopping
-            && turn.bytes < MOST_BLOCK_BYTES
+            && draft.bytes < MOST_BLOCK_BYTES
             && let Some(request) = self.inbox.pop_front()
         {
-            self.take(request, &mut turn);
+            self.handle.taken_up(&request);
+            self.take(request, &mut draft);
         }
-        turn
+        draft
     }
 
-    fn take(&mut self, request: Request, turn: &mut Turn) {
+    fn take(&mut self, request: Request, draft: &mut Draft) {
         match request {
             Request::Order(order, reply) => {
-                self.handle.taken_up();
                 let answer = self
-                    .prepare(order, turn)
-                    .and_then(|order| self.execute(order, turn));
-                turn.answers.push(Answer::Order(reply, answer));
+                    .prepare(order, draft)
+                    .and_then(|order| self.execute(order, draft));
+                draft.answers.push(Answer::Order(reply, answer));
             }
-            Request::Snapshot(reply) => turn.answers.push(Answer::Snapshot(reply)),
+            Request::Snapshot(reply) => draft.answers.push(Answer::Snapshot(reply)),
             Request::Purge(which, reply) => {
-                let purged = self.purge(which, turn);
-                turn.answers.push(Answer::Purge(reply, purged));
+                let purged = self.purge(which, draft);
+                draft.answers.push(Answer::Purge(reply, purged));
             }
-            Request::Progress(lease) => self.progress(lease, false, turn),
-            Request::NonFatalError(lease, failure) => {
-                self.report(Order::RecordError { lease, failure }, turn);
-            }
-            Request::Ended(lease, outcome) => {
-                let update = self.attempts.end(lease);
-                let verdict = match outcome {
-                    Ok(result) => Verdict::Completed(result),
-                    Err(failure) => Verdict::Failed(failure),
-                };
-                self.report(
-                    Order::End {
-                        lease,
-                        update,
-                        verdict,
-                    },
-                    turn,
-                );
-            }
-            Request::CheckpointWritten => self.housekeeping.checkpoint_written(),
-            Request::Tick => {
-                for lease in self.attempts.overdue() {
-                    self.progress(lease, true, turn);
-                }
-                self.housekeeping
-                    .tick(&self.handle, &self.state, &mut *self.journal, self.now);
-            }
+            Request::Reports(lease) => self.hear(lease, false, draft),
+            Request::Ended(lease, outcome) => self.end(lease, outcome, draft),
+            Request::Tick => self.tick(draft),
             Request::Stop => self.stopping = true,
         }
     }
 
     /// Adds to an order what only the loop knows: a fresh id, and who ended under the one chosen.
-    fn prepare(&mut self, mut order: Order, turn: &Turn) -> Result<Order, EngineError> {
+    fn prepare(&mut self, mut order: Order, draft: &Draft) -> Result<Order, EngineError> {
         match &mut order {
-            Order::Register(register) => {
-                if self.journal.is_low_on_space() {
-                    return Err(EngineError::Overloaded {
-                        what: "the disk is nearly full",
-                    });
-                }
-                freshen(&mut self.ulids, &mut register.ulid);
-                if let Some(id) = &register.id {
-                    register.ended = self.ended(id, turn)?;
-                }
-            }
-            Order::Cancel { id, ended } => *ended = self.ended(id, turn)?,
+            Order::Register(register) => self.prepare_register(register, draft)?,
+            Order::Cancel { id, ended } => *ended = self.ended(id, draft)?,
             _ => {}
         }
         Ok(order)
     }
 
+    fn prepare_register(
+        &mut self,
+        register: &mut Register,
+        draft: &Draft,
+    ) -> Result<(), EngineError> {
+        if let Some(id) = &register.id {
+            register.ended = self.ended(id, draft)?;
+            if register.ended.is_some() || self.state.operation(id).is_some() {
+                // It was registered before: the answer takes no space on disk.
+                return Ok(());
+            }
+        } else {
+            // The generator overflows after 2^80 ids of one millisecond.
+            let fresh = self.ulids.generate();
+            register.ulid = fresh
+                .unwrap_or_else(|_| ulid::Ulid::generate())
+                .to_string()
+                .into();
+        }
+        if self.journal.is_low_on_space() {
+            return Err(EngineError::Overloaded {
+                what: "the disk is nearly full",
+            });
+        }
+        Ok(())
+    }
+
     /// The ended operation of that id, if no open one bears it.
-    fn ended(&self, id: &str, turn: &Turn) -> Result<Option<Arc<Operation>>, EngineError> {
+    fn ended(&self, id: &str, draft: &Draft) -> Result<Option<Arc<Operation>>, EngineError> {
         if self.state.operation(id).is_some() {
             return Ok(None);
         }
-        if let Some(index) = turn.ended_ids.get(id) {
-            return Ok(Some(turn.ended[*index].clone()));
-        }
-        let ended = self.handle.reader().ended(id).map_err(|error| {
-            tracing::error!(%error, id, "an ended operation could not be read");
-            EngineError::StorageFailed
-        })?;
-        Ok(ended.filter(|operation| !turn.purged.contains(&operation.subject.sequence)))
+        let ended = match draft.ended(id) {
+            Some(operation) => Some(operation.clone()),
+            None => self.handle.reader().ended(id).map_err(|error| {
+                tracing::error!(%error, id, "an ended operation could not be read");
+                EngineError::StorageFailed
+            })?,
+        };
+        Ok(ended.filter(|operation| !draft.purged.contains(&operation.subject.sequence)))
     }
 
-    fn execute(&mut self, order: Order, turn: &mut Turn) -> Result<Reply, EngineError> {
-        let bytes = order_bytes(&order);
+    fn execute(&mut self, order: Order, draft: &mut Draft) -> Result<Reply, EngineError> {
         let command = Command {
             now: self.now,
             order,
@@ -259,41 +234,76 @@ impl Loop {
             ended,
             reply,
         } = self.state.execute(&self.config.limits, command)?;
-        turn.bytes += bytes + events.len() * EVENT_BYTES;
-        turn.events.extend(events);
-        for operation in ended {
-            turn.ended_ids
-                .insert(operation.subject.id.clone(), turn.ended.len());
-            turn.ended.push(operation);
-        }
+        draft.add(events, ended);
         Ok(reply)
     }
 
-    /// Executes what an executor reports. A refusal means that the attempt is over: whatever it
-    /// still has to say comes too late.
-    fn report(&mut self, order: Order, turn: &mut Turn) {
-        if let Err(refusal) = self.execute(order, turn) {
-            tracing::debug!(%refusal, "a report was not taken");
+    /// Executes what nobody waits for an answer to. A refusal means that the attempt is over:
+    /// whatever its executor still has to say comes too late.
+    fn report(&mut self, order: Order, draft: &mut Draft) -> Option<Reply> {
+        self.execute(order, draft)
+            .inspect_err(|refusal| tracing::debug!(%refusal, "a report was not taken"))
+            .ok()
+    }
+
+    /// Takes up what an executor has said of its attempt. With `flush` progress is told however
+    /// little it is; else what comes too soon after the last is left for later.
+    fn hear(&mut self, lease: Lease, flush: bool, draft: &mut Draft) {
+        if let Some(early) = self.take_reports(lease, flush, draft) {
+            self.attempts.put_back(lease, early);
         }
     }
 
-    fn progress(&mut self, lease: Lease, flush: bool, turn: &mut Turn) {
-        let Some(update) = self.attempts.pending(lease) else {
-            return;
-        };
-        let order = Order::Update {
+    /// Takes up what an executor has said, in its order. Returns progress that comes too soon.
+    fn take_reports(&mut self, lease: Lease, flush: bool, draft: &mut Draft) -> Option<Early> {
+        let (reports, since) = self.attempts.take(lease)?;
+        let mut early = None;
+        for report in reports {
+            match report {
+                Report::Error(failure) => {
+                    self.report(Order::RecordError { lease, failure }, draft);
+                }
+                Report::Progress { update: newer, .. } => {
+                    let mut update: InfoUpdate = early.take().unwrap_or_default();
+                    update.merge(newer);
+                    let order = Order::Update {
+                        lease,
+                        update: update.clone(),
+                        flush,
+                    };
+                    if let Some(Reply::Deferred) = self.report(order, draft) {
+                        early = Some(update);
+                    }
+                }
+            }
+        }
+        early.map(|update| Early { update, since })
+    }
+
+    fn end(&mut self, lease: Lease, outcome: Result<Json, Failure>, draft: &mut Draft) {
+        let early = self.take_reports(lease, false, draft);
+        self.attempts.end(lease);
+        let order = Order::End {
             lease,
-            update: update.clone(),
-            flush,
+            update: early.map(|early| early.update).unwrap_or_default(),
+            verdict: match outcome {
+                Ok(result) => Verdict::Completed(result),
+                Err(failure) => Verdict::Failed(failure),
+            },
         };
-        if let Ok(Reply::Deferred) = self.execute(order, turn) {
-            self.attempts.defer(lease, update);
-        }
+        self.report(order, draft);
     }
 
-    fn purge(&mut self, which: PurgeTarget, turn: &mut Turn) -> Result<usize, EngineError> {
+    fn tick(&mut self, draft: &mut Draft) {
+        for lease in self.attempts.overdue() {
+            self.hear(lease, true, draft);
+        }
+        draft.ticked = true;
+    }
+
+    fn purge(&mut self, which: PurgeTarget, draft: &mut Draft) -> Result<usize, EngineError> {
         let operations: Vec<Purged> = match which {
-            PurgeTarget::Ids(ids) => self.ended_by_id(&ids, turn)?,
+            PurgeTarget::Ids(ids) => self.ended_by_id(&ids, draft)?,
             PurgeTarget::Operations(mut operations) => {
                 let archive = self.handle.reader().archive();
                 operations.retain(|purged| archive.get(purged.sequence).is_some());
@@ -302,16 +312,16 @@ impl Loop {
         };
         let fresh: Vec<Purged> = operations
             .into_iter()
-            .filter(|purged| turn.purged.insert(purged.sequence))
+            .filter(|purged| draft.purged.insert(purged.sequence))
             .collect();
         let count = fresh.len();
         if count > 0 {
-            self.execute(Order::Purge { operations: fresh }, turn)?;
+            self.execute(Order::Purge { operations: fresh }, draft)?;
         }
         Ok(count)
     }
 
-    fn ended_by_id(&self, ids: &[Arc<str>], turn: &Turn) -> Result<Vec<Purged>, EngineError> {
+    fn ended_by_id(&self, ids: &[Arc<str>], draft: &Draft) -> Result<Vec<Purged>, EngineError> {
         let mut operations = Vec::with_capacity(ids.len());
         for (index, id) in ids.iter().enumerate() {
             if self.state.operation(id).is_some() {
@@ -321,7 +331,7 @@ impl Loop {
                 }
                 .into());
             }
-            let Some(operation) = self.ended(id, turn)? else {
+            let Some(operation) = self.ended(id, draft)? else {
                 return Err(Refusal::OperationNotFound { id: id.clone() }.into());
             };
             operations.push(Purged::from(&*operation));
@@ -330,32 +340,37 @@ impl Loop {
     }
 
     /// Makes the turn's block durable, then lets out what it promises.
-    fn finish(&mut self, turn: Turn) -> Result<(), AppendError> {
-        let Turn {
-            events,
-            ended,
-            answers,
-            ..
-        } = turn;
-        let after = self.state.head() - events.len() as Cursor;
-        let block = Arc::new(Block {
-            first: after + 1,
-            events,
-            ended,
-        });
-        if !block.events.is_empty()
-            && let Err(error) = self.journal.append(after, &block)
-        {
-            self.handle.fail();
-            answers.into_iter().for_each(Answer::fail);
-            return Err(error);
+    fn finish(&mut self, draft: Draft) -> Result<(), AppendError> {
+        let (bytes, ticked) = (draft.bytes, draft.ticked);
+        let (block, answers) = draft.finish(self.state.head());
+        if !block.events.is_empty() {
+            if let Err(error) = self.journal.append(block.first - 1, &block) {
+                answers.into_iter().for_each(Answer::fail);
+                return Err(error);
+            }
+            self.housekeeping.appended(bytes);
         }
         self.release(&block, answers);
+        if ticked {
+            let uptime = self.config.clock.uptime();
+            self.housekeeping.tick(
+                &self.handle,
+                &self.state,
+                &mut *self.journal,
+                self.now,
+                uptime,
+            );
+        }
         Ok(())
     }
 
-    /// The one place from which replies, assignments and alerts leave.
+    /// The one place from which alerts, replies and assignments leave. Alerts first: who has been
+    /// answered finds in the log what the answer tells of.
     fn release(&mut self, block: &Arc<Block>, answers: Vec<Answer>) {
+        if !block.events.is_empty() {
+            (self.observer)(block);
+            self.handle.changes().published(block);
+        }
         for answer in answers {
             // A caller that has left is no longer interested.
             match answer {
@@ -364,64 +379,32 @@ impl Loop {
                 Answer::Purge(reply, count) => drop(reply.send(count)),
             }
         }
-        if block.events.is_empty() {
-            return;
-        }
-        (self.observer)(block);
-        self.handle.changes().published(block);
         for event in &block.events {
-            let EventBody::Operation(body) = &event.body else {
-                continue;
-            };
-            let sequence = body.subject.sequence;
-            match &body.change {
-                Change::Started { attempt, executor } => {
-                    // What ended within the block was never handed out.
-                    if let Some(operation) = self.state.operation_at(sequence) {
-                        self.attempts.start(operation, *attempt, executor);
-                    }
-                }
-                Change::CancelRequested => self.attempts.cancel(sequence),
-                _ => {}
+            if let EventBody::Operation(body) = &event.body {
+                self.assign(body);
             }
         }
     }
 
-    /// Reads the clock once a turn. Times in the log never go back, whatever the clock does.
-    fn read_clock(&mut self) {
-        let elapsed = SystemTime::now()
-            .duration_since(UNIX_EPOCH)
-            .unwrap_or_default();
-        self.now = self.now.max(Time(elapsed.as_millis() as u64));
-    }
-}
-
-impl Answer {
-    fn fail(self) {
-        match self {
-            Self::Order(reply, _) => drop(reply.send(Err(EngineError::StorageFailed))),
-            // Dropping it tells the reader that the engine is gone.
-            Self::Snapshot(reply) => drop(reply),
-            Self::Purge(reply, _) => drop(reply.send(Err(EngineError::StorageFailed))),
+    /// Hands an attempt to its executor, or asks it to stop.
+    fn assign(&mut self, event: &OperationEvent) {
+        let sequence = event.subject.sequence;
+        match &event.change {
+            // A daemon that ends begins nothing more; the next one will.
+            Change::Started { .. } if self.stopping => {}
+            Change::Started { attempt, executor } => {
+                // What ended within the block was never handed out.
+                if let Some(operation) = self.state.operation_at(sequence) {
+                    self.attempts.start(operation, *attempt, executor);
+                }
+            }
+            Change::CancelRequested => self.attempts.cancel(sequence),
+            _ => {}
         }
     }
-}
 
-fn freshen(ulids: &mut ulid::Generator, ulid: &mut Arc<str>) {
-    // The generator overflows after 2^80 ids of one millisecond.
-    let fresh = ulids.generate().unwrap_or_else(|_| ulid::Ulid::generate());
-    *ulid = fresh.to_string().into();
-}
-
-/// About the bytes that an order brings into the block.
-fn order_bytes(order: &Order) -> usize {
-    match order {
-        Order::Register(register) => register.kwargs.as_str().len(),
-        Order::End {
-            verdict: Verdict::Completed(result),
-            ..
-        } => 2 * result.as_str().len(),
-        Order::Purge { operations } => operations.len() * 64,
-        _ => 0,
+    /// Reads the clock once a turn. While the daemon runs, times in the log never go back.
+    fn read_clock(&mut self) {
+        self.now = self.now.max(self.config.clock.now());
     }
 }

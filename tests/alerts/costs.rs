@@ -10,7 +10,7 @@ use futures_util::future::join_all;
 use opstead::alerts::HubLimits;
 use opstead_core::{EventBody, Subject};
 
-use crate::world::{World, copy, glob, read_through, roomy, told};
+use crate::world::{World, copy, glob, next, read_through, roomy, told};
 
 #[tokio::test]
 async fn nothing_is_written_when_nobody_listens() {
@@ -26,11 +26,11 @@ async fn an_alert_is_written_once_for_everybody() {
     let mut live: Vec<_> = (0..50).map(|_| world.waiting("vm.*")).collect();
     world.publish(&["vm.a", "image.a", "vm.b"]);
     for subscription in &mut live {
-        assert_eq!(subscription.next_batch().await.unwrap().len(), 2);
+        assert_eq!(next(subscription).await.len(), 2);
     }
     for _ in 0..10 {
         let mut late = world.subscribe("vm.*", Some(0));
-        assert_eq!(late.next_batch().await.unwrap().len(), 2);
+        assert_eq!(next(&mut late).await.len(), 2);
     }
     assert_eq!(world.encoded.load(Ordering::SeqCst), 2);
     assert_eq!(world.disk.reads.load(Ordering::SeqCst), 0);

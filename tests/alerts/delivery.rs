@@ -2,7 +2,7 @@
 
 use futures_util::FutureExt;
 
-use crate::world::{World, glob, read_through, roomy, tiny, told};
+use crate::world::{World, glob, next, read_through, roomy, tiny, told};
 
 /// Promise 1: in cursor order, every matching alert, exactly once; what is no alert is never told.
 #[tokio::test]
@@ -31,7 +31,7 @@ async fn a_notification_bears_the_id_of_its_subscription() {
     let mut second = world.waiting("vm.*");
     world.publish(&["vm.a"]);
     for subscription in [&mut first, &mut second] {
-        let alerts = subscription.next_batch().await.unwrap();
+        let alerts = next(subscription).await;
         let id = subscription.id();
         assert_eq!(
             alerts[0].notification(id),
@@ -53,7 +53,7 @@ async fn replay_joins_what_is_live() {
     let mut subscription = world.subscribe("*", Some(0));
     let mut all = Vec::new();
     for _ in 0..40 {
-        all.extend(told(&subscription.next_batch().await.unwrap()));
+        all.extend(told(&next(&mut subscription).await));
         world.publish(&["vm.b", "image.i"]);
     }
     let head = world.head();
@@ -67,7 +67,7 @@ async fn a_place_outlives_the_daemon() {
     let mut world = World::new(roomy());
     let mut subscription = world.waiting("*");
     world.publish(&["vm.a", "vm.b"]);
-    let alerts = subscription.next_batch().await.unwrap();
+    let alerts = next(&mut subscription).await;
     assert_eq!(alerts.len(), 2);
     let place = subscription.place();
     drop(subscription);
@@ -91,16 +91,13 @@ async fn its_place_follows_the_log_through_silence() {
     world.publish(&["image.a"]);
     // The alert of cursor 4 waits to be handed out.
     assert_eq!(subscription.place(), 3);
-    subscription.next_batch().await.unwrap();
+    next(&mut subscription).await;
     assert_eq!(subscription.place(), 6);
     let place = subscription.place();
     drop(subscription);
     world.publish(&["image.a", "vm.b"]);
     let mut resumed = world.subscribe("vm.*", Some(place));
-    assert_eq!(
-        told(&resumed.next_batch().await.unwrap()),
-        [(8, "vm.b".to_owned())]
-    );
+    assert_eq!(told(&next(&mut resumed).await), [(8, "vm.b".to_owned())]);
 }
 
 /// Promise 8: the same for one that overflowed, and for one that never asked for anything.

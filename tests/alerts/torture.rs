@@ -2,15 +2,17 @@
 //! each was told is compared with the naive list.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc;
 use std::time::Duration;
 
 use futures_util::FutureExt;
 use opstead::alerts::{Hub, HubLimits, ReadRequest, SubscribeRequest, Subscription};
 use opstead::filter::{Filter, FilterKind};
 use opstead_core::Cursor;
+use tokio::sync::watch;
+use tokio::time::timeout;
 
-use crate::world::{World, told};
+use crate::world::{FOR_EVER, World, told};
 
 /// Every filter lets this name pass, and it comes last, so that everybody sees the end.
 const END: &str = "end";
@@ -46,7 +48,7 @@ fn limits(random: &mut Random) -> HubLimits {
         queue_alerts: 1 + random.below(40) as usize,
         queue_bytes: random.size(),
         replays: 1 + random.below(3) as usize,
-        page_bytes: random.size(),
+        page_bytes: 1 << random.below(14),
         cache_bytes: random.size(),
         ..HubLimits::default()
     }
@@ -61,6 +63,9 @@ fn block(random: &mut Random) -> Vec<String> {
     };
     (0..=random.below(length)).map(|_| name(random)).collect()
 }
+
+/// How many lives there are in one run.
+const LIVES: usize = 18;
 
 /// One subscriber's life: what it was told, and where that begins.
 struct Life {
@@ -84,9 +89,15 @@ impl Life {
     }
 
     /// Reads, pauses, gives up waiting, leaves and resumes, and checks every bookmark.
-    async fn by_subscription(mut self, hub: Arc<Hub>, mut random: Random) -> Self {
+    async fn by_subscription(
+        mut self,
+        hub: Arc<Hub>,
+        mut random: Random,
+        begun: mpsc::Sender<()>,
+    ) -> Self {
         let mut subscription = self.subscribe(&hub, None);
         self.start = subscription.start();
+        begun.send(()).unwrap();
         let mut bookmark = self.start;
         while !self.is_over() {
             let batch = match random.below(8) {
@@ -112,15 +123,22 @@ impl Life {
     }
 
     /// The same by reading page after page.
-    async fn by_reading(mut self, hub: Arc<Hub>, mut random: Random) -> Self {
+    async fn by_reading(
+        mut self,
+        hub: Arc<Hub>,
+        mut random: Random,
+        begun: mpsc::Sender<()>,
+    ) -> Self {
+        begun.send(()).unwrap();
         let mut after = self.start;
         while !self.is_over() {
+            let seconds = if random.below(4) == 0 { 0 } else { 300 };
             let request = ReadRequest {
                 filter: self.filter.clone(),
                 after,
                 log_id: None,
                 limit: 1 + random.below(30) as usize,
-                timeout: Duration::from_micros(random.below(2_000)),
+                timeout: Duration::from_secs(seconds),
             };
             let page = hub.read(request).await.unwrap();
             assert!(page.cursor >= after);
@@ -131,19 +149,24 @@ impl Life {
     }
 }
 
-/// Publishes until all is done; waits now and then so that some catch up.
-fn publish(mut world: World, mut random: Random, blocks: usize, begun: &AtomicBool) -> World {
-    for _ in 0..blocks {
+/// Publishes all blocks, with pauses so that some catch up, and the end once everybody has begun.
+fn publish(
+    mut world: World,
+    mut random: Random,
+    blocks: usize,
+    published: &watch::Sender<usize>,
+    begun: &mpsc::Receiver<()>,
+) -> World {
+    for number in 1..=blocks {
         let names = block(&mut random);
         let names: Vec<&str> = names.iter().map(String::as_str).collect();
         world.publish(&names);
-        begun.store(true, Ordering::SeqCst);
-        match random.below(12) {
-            0 => std::thread::sleep(Duration::from_micros(random.below(300))),
-            1..4 => std::thread::yield_now(),
-            _ => {}
+        published.send_replace(number);
+        for _ in 0..random.below(10_000) {
+            std::hint::spin_loop();
         }
     }
+    assert_eq!(begun.iter().take(LIVES).count(), LIVES);
     world.publish(&[END]);
     world
 }
@@ -152,17 +175,20 @@ async fn run(seed: u64, blocks: usize) {
     let mut random = Random(seed);
     let world = World::new(limits(&mut random));
     let hub = world.hub.clone();
-    let begun = Arc::new(AtomicBool::new(false));
+    let (published, mut progress) = watch::channel(0);
+    let (begun, all_begun) = mpsc::channel();
     let publisher = {
-        let (random, begun) = (Random(random.below(u64::MAX)), begun.clone());
-        std::thread::spawn(move || publish(world, random, blocks, &begun))
+        let random = Random(random.below(u64::MAX));
+        std::thread::spawn(move || publish(world, random, blocks, &published, &all_begun))
     };
-    // Half of them begin before there is anything, half in the middle of it.
     let mut lives = Vec::new();
-    for number in 0..18 {
-        while number >= 9 && !begun.load(Ordering::SeqCst) {
-            tokio::task::yield_now().await;
-        }
+    for number in 0..LIVES {
+        // They begin all along the way.
+        let due = number * blocks / LIVES;
+        progress
+            .wait_for(|published| *published >= due)
+            .await
+            .unwrap();
         let (kind, pattern) = FILTERS[number % FILTERS.len()];
         let life = Life {
             filter: Filter::parse(kind, pattern).unwrap(),
@@ -170,11 +196,11 @@ async fn run(seed: u64, blocks: usize) {
             told: Vec::new(),
         };
         let random = Random(random.below(u64::MAX));
-        let hub = hub.clone();
-        lives.push(if number % 3 == 2 {
-            tokio::spawn(life.by_reading(hub, random))
+        let (hub, begun) = (hub.clone(), begun.clone());
+        lives.push(if random.0 % 3 == 2 {
+            tokio::spawn(life.by_reading(hub, random, begun))
         } else {
-            tokio::spawn(life.by_subscription(hub, random))
+            tokio::spawn(life.by_subscription(hub, random, begun))
         });
     }
     let mut ended = Vec::new();
@@ -205,7 +231,8 @@ fn everybody_is_told_exactly_what_the_naive_list_says() {
         .enable_time()
         .build()
         .unwrap();
-    for seed in 0..30 {
-        runtime.block_on(run(seed, 400));
+    for seed in 0..16 {
+        let over = runtime.block_on(async { timeout(FOR_EVER, run(seed, 300)).await });
+        over.unwrap_or_else(|_| panic!("seed {seed}: somebody waits for ever"));
     }
 }

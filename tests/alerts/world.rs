@@ -2,6 +2,7 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use futures_util::FutureExt;
 use opstead::alerts::{Alert, Hub, HubLimits, SubscribeRequest, Subscription};
@@ -14,11 +15,12 @@ use opstead_core::{
     Change, Cursor, Event, EventBody, Operation, OperationEvent, OperationInfo, OperationState,
     Subject, Time,
 };
+use tokio::time::timeout;
 
 /// The journal's reader, as one on disk: every read makes new blocks, and is counted.
-pub struct Disk {
+pub(crate) struct Disk {
     inner: MemoryDisk,
-    pub reads: AtomicUsize,
+    pub(crate) reads: AtomicUsize,
 }
 
 impl Reader for Disk {
@@ -70,17 +72,20 @@ impl Reader for Disk {
 }
 
 /// A block that shares nothing with the one it is a copy of.
-pub fn copy(block: &Block) -> Arc<Block> {
-    let events = serde_json::to_string(&block.events).unwrap();
+pub(crate) fn copy(block: &Block) -> Arc<Block> {
+    let events = block.events.iter().map(|known| match &known.body {
+        EventBody::Operation(operation) => event(&operation.subject.alert_name),
+        _ => known.clone(),
+    });
     Arc::new(Block {
         first: block.first,
-        events: serde_json::from_str(&events).unwrap(),
+        events: events.collect(),
         ended: Vec::new(),
     })
 }
 
 /// The alert of `name`, or an event that is none if the name is empty.
-pub fn event(name: &str) -> Event {
+pub(crate) fn event(name: &str) -> Event {
     let time = Time(1);
     if name.is_empty() {
         let body = EventBody::WakeContinued;
@@ -100,17 +105,17 @@ pub fn event(name: &str) -> Event {
     Event { time, body }
 }
 
-pub fn glob(pattern: &str) -> Filter {
+pub(crate) fn glob(pattern: &str) -> Filter {
     Filter::parse(FilterKind::Glob, pattern).unwrap()
 }
 
 /// Limits under which nothing overflows in these tests.
-pub fn roomy() -> HubLimits {
+pub(crate) fn roomy() -> HubLimits {
     HubLimits::default()
 }
 
 /// Limits under which a tail is one block, a queue holds two alerts and a page one block.
-pub fn tiny() -> HubLimits {
+pub(crate) fn tiny() -> HubLimits {
     HubLimits {
         tail_bytes: 1,
         queue_alerts: 2,
@@ -120,18 +125,18 @@ pub fn tiny() -> HubLimits {
     }
 }
 
-pub struct World {
+pub(crate) struct World {
     journal: MemoryJournal,
-    pub disk: Arc<Disk>,
-    pub hub: Arc<Hub>,
+    pub(crate) disk: Arc<Disk>,
+    pub(crate) hub: Arc<Hub>,
     /// How often an alert was written as text.
-    pub encoded: Arc<AtomicUsize>,
+    pub(crate) encoded: Arc<AtomicUsize>,
     /// The name of every event, the first one having cursor 1; empty if it is no alert.
-    pub names: Arc<Mutex<Vec<String>>>,
+    pub(crate) names: Arc<Mutex<Vec<String>>>,
 }
 
 impl World {
-    pub fn new(limits: HubLimits) -> Self {
+    pub(crate) fn new(limits: HubLimits) -> Self {
         let journal = MemoryJournal::default();
         let disk = Arc::new(Disk {
             inner: journal.disk().clone(),
@@ -148,16 +153,16 @@ impl World {
     }
 
     /// The daemon has started again: the same log, and a hub that remembers nothing.
-    pub fn restart(&mut self, limits: HubLimits) {
+    pub(crate) fn restart(&mut self, limits: HubLimits) {
         self.hub = hub(&self.disk, &self.encoded, limits);
     }
 
-    pub fn head(&self) -> Cursor {
+    pub(crate) fn head(&self) -> Cursor {
         self.journal.head()
     }
 
     /// Makes one block durable, without telling the hub.
-    pub fn append(&mut self, names: &[&str]) -> Arc<Block> {
+    pub(crate) fn append(&mut self, names: &[&str]) -> Arc<Block> {
         let after = self.journal.head();
         let block = Arc::new(Block {
             first: after + 1,
@@ -171,13 +176,13 @@ impl World {
     }
 
     /// Makes one block durable and publishes it.
-    pub fn publish(&mut self, names: &[&str]) {
+    pub(crate) fn publish(&mut self, names: &[&str]) {
         let block = self.append(names);
         self.hub.publish(&copy(&block));
     }
 
     /// Lets the log begin behind its newest block but one.
-    pub fn trim(&mut self) -> Cursor {
+    pub(crate) fn trim(&mut self) -> Cursor {
         let head = self.journal.head();
         self.disk
             .write_checkpoint(head, &mut std::iter::empty())
@@ -186,7 +191,7 @@ impl World {
         self.disk.oldest()
     }
 
-    pub fn subscribe(&self, pattern: &str, after: Option<Cursor>) -> Subscription {
+    pub(crate) fn subscribe(&self, pattern: &str, after: Option<Cursor>) -> Subscription {
         let request = SubscribeRequest {
             filter: glob(pattern),
             after,
@@ -196,14 +201,14 @@ impl World {
     }
 
     /// A subscription that has reached the head and waits.
-    pub fn waiting(&self, pattern: &str) -> Subscription {
+    pub(crate) fn waiting(&self, pattern: &str) -> Subscription {
         let mut subscription = self.subscribe(pattern, None);
         assert!(subscription.next_batch().now_or_never().is_none());
         subscription
     }
 
     /// What a subscription from that place is to be told: cursors and names.
-    pub fn expected(&self, filter: &Filter, after: Cursor) -> Vec<(Cursor, String)> {
+    pub(crate) fn expected(&self, filter: &Filter, after: Cursor) -> Vec<(Cursor, String)> {
         let names = self.names.lock().unwrap();
         let all = (1..).zip(names.iter());
         all.filter(|(cursor, name)| *cursor > after && !name.is_empty() && filter.matches(name))
@@ -226,17 +231,29 @@ fn hub(disk: &Arc<Disk>, encoded: &Arc<AtomicUsize>, limits: HubLimits) -> Arc<H
 }
 
 /// Cursors and names of alerts.
-pub fn told(alerts: &[Arc<Alert>]) -> Vec<(Cursor, String)> {
+pub(crate) fn told(alerts: &[Arc<Alert>]) -> Vec<(Cursor, String)> {
     let all = alerts.iter();
     all.map(|alert| (alert.cursor(), alert.name().to_owned()))
         .collect()
 }
 
+/// A test that has taken so long waits for something that will never come.
+pub(crate) const FOR_EVER: Duration = Duration::from_secs(120);
+
+/// The next alerts, one of which must come.
+pub(crate) async fn next(subscription: &mut Subscription) -> Vec<Arc<Alert>> {
+    let next = timeout(FOR_EVER, subscription.next_batch()).await;
+    next.expect("the alert never came").unwrap()
+}
+
 /// Reads on until the alert with this cursor was told.
-pub async fn read_through(subscription: &mut Subscription, last: Cursor) -> Vec<(Cursor, String)> {
+pub(crate) async fn read_through(
+    subscription: &mut Subscription,
+    last: Cursor,
+) -> Vec<(Cursor, String)> {
     let mut all = Vec::new();
     while all.last().is_none_or(|(cursor, _)| *cursor < last) {
-        all.extend(told(&subscription.next_batch().await.unwrap()));
+        all.extend(told(&next(subscription).await));
     }
     all
 }

@@ -112,12 +112,16 @@ fn hard_looking_filters_within_the_limits_are_taken_and_take_linear_time() {
     let name = "a".repeat(1000);
     for (kind, pattern, matches) in [
         (FilterKind::Glob, "a*".repeat(1000), true),
-        (FilterKind::Glob, "a*".repeat(8000) + "b", false),
+        (FilterKind::Glob, "a*".repeat(1000) + "b", false),
         (FilterKind::Glob, "?".repeat(1000), true),
         (FilterKind::Glob, "{a,*b}".repeat(200), false),
         (FilterKind::Glob, "{?,[!b]}*".repeat(200), true),
         (FilterKind::Regexp, "(a*)*(a|aa)+b".to_owned(), false),
-        (FilterKind::Regexp, r"(\w|\d){10,900}".to_owned(), false),
+        (
+            FilterKind::Regexp,
+            "([a-z]|[0-9]){10,900}".to_owned(),
+            false,
+        ),
         (FilterKind::Regexp, "(a?){200}a{200}.*".to_owned(), true),
         (FilterKind::Regexp, "(){1000000000}".to_owned(), false),
     ] {

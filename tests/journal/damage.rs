@@ -8,7 +8,7 @@ use opstead::journal::{Journal, OpenError, ReadError};
 use opstead_core::Cursor;
 use opstead_core::checkpoint::Record;
 
-use crate::folder::{filled, open, refusal};
+use crate::folder::{filled, open, raw, refusal};
 use crate::samples::{append, append_registrations, ends, id, noise, registrations};
 
 fn block_key(first: Cursor, part: u32) -> Vec<u8> {
@@ -17,7 +17,7 @@ fn block_key(first: Cursor, part: u32) -> Vec<u8> {
 
 /// Changes the log behind the journal's back.
 fn change(folder: &Path, run: impl FnOnce(&sled::Db)) {
-    let log = sled::open(folder.join("log")).unwrap();
+    let log = raw(folder);
     run(&log);
 }
 
@@ -89,7 +89,7 @@ fn a_torn_end_that_was_acknowledged_is_refused() {
 fn a_shorter_log_is_refused() {
     let folder = filled();
     change(folder.path(), |log| {
-        drop(log.remove(block_key(10, 0)).unwrap())
+        log.remove(block_key(10, 0)).unwrap();
     });
     assert!(matches!(
         refusal(folder.path()),
@@ -116,7 +116,7 @@ fn damage_in_the_middle_is_refused() {
     ));
     flip(folder.path(), &block_key(5, 0));
     change(folder.path(), |log| {
-        drop(log.remove(block_key(5, 0)).unwrap())
+        log.remove(block_key(5, 0)).unwrap();
     });
     assert!(matches!(
         refusal(folder.path()),
@@ -127,7 +127,7 @@ fn damage_in_the_middle_is_refused() {
     change(other.path(), |log| {
         let value = log.get(block_key(5, 0)).unwrap().unwrap();
         change(folder.path(), |log| {
-            drop(log.insert(block_key(5, 0), value).unwrap())
+            log.insert(block_key(5, 0), value).unwrap();
         });
     });
     open(folder.path()).unwrap();
@@ -141,7 +141,7 @@ fn damage_in_the_middle_is_refused() {
     change(other.path(), |log| {
         let value = log.get(block_key(11, 0)).unwrap().unwrap();
         change(folder.path(), |log| {
-            drop(log.insert(block_key(11, 0), value).unwrap())
+            log.insert(block_key(11, 0), value).unwrap();
         });
     });
     assert!(matches!(
@@ -154,7 +154,7 @@ fn damage_in_the_middle_is_refused() {
 fn a_beginning_that_is_missing_is_refused() {
     let folder = filled();
     change(folder.path(), |log| {
-        drop(log.remove(block_key(1, 0)).unwrap())
+        log.remove(block_key(1, 0)).unwrap();
     });
     assert!(matches!(
         refusal(folder.path()),
@@ -248,7 +248,7 @@ fn damage_behind_a_checkpoint_is_told_to_its_reader() {
     drop(journal);
 
     change(folder.path(), |log| {
-        drop(log.remove(block_key(10, 0)).unwrap())
+        log.remove(block_key(10, 0)).unwrap();
     });
     assert!(matches!(
         refusal(folder.path()),

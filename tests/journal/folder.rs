@@ -20,6 +20,16 @@ pub(crate) fn open(folder: &Path) -> Result<SledJournal, OpenError> {
     SledJournal::open(folder, &Options::default())
 }
 
+/// The log as sled itself sees it, once whoever had it open before is gone: its threads may
+/// outlive it a little.
+pub(crate) fn raw(folder: &Path) -> sled::Db {
+    let log = folder.join("log");
+    if let Ok(database) = fs::File::open(log.join("db")) {
+        rustix::fs::flock(&database, rustix::fs::FlockOperation::LockExclusive).unwrap();
+    }
+    sled::open(log).unwrap()
+}
+
 /// The error of an opening that must fail.
 pub(crate) fn refusal(folder: &Path) -> OpenError {
     match open(folder) {
@@ -63,7 +73,7 @@ fn a_missing_log_is_not_taken_for_a_new_one() {
     fs::remove_dir_all(&log).unwrap();
     assert!(matches!(refusal(folder.path()), OpenError::Missing { .. }));
     // Nor is an empty one, or that of another folder.
-    sled::open(&log).unwrap().insert("x", "y").unwrap();
+    raw(folder.path()).insert("x", "y").unwrap();
     assert!(matches!(refusal(folder.path()), OpenError::Missing { .. }));
     let other = filled();
     fs::remove_dir_all(&log).unwrap();
@@ -81,7 +91,7 @@ fn a_log_without_marker_is_not_taken_over() {
 #[test]
 fn a_beginning_that_was_cut_short_begins_anew() {
     let folder = TempDir::new().unwrap();
-    let log = sled::open(folder.path().join("log")).unwrap();
+    let log = raw(folder.path());
     log.insert("log", "01J0000000000000000000000X").unwrap();
     drop(log);
     let journal = open(folder.path()).unwrap();

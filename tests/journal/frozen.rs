@@ -9,7 +9,7 @@ use opstead::journal::{Journal, Options, SledJournal};
 use opstead_core::checkpoint::Record;
 use tempfile::TempDir;
 
-use crate::folder::open;
+use crate::folder::{open, raw};
 use crate::samples::{append, ends, id, kwargs, operation, registrations};
 
 const LOG_ID: &str = "01KAPX0000000000000000000A";
@@ -44,7 +44,7 @@ fn records() -> Vec<Record> {
 
 fn thaw(with_checkpoint: bool) -> (TempDir, SledJournal) {
     let folder = TempDir::new().unwrap();
-    let log = sled::open(folder.path().join("log")).unwrap();
+    let log = raw(folder.path());
     log.insert("log", LOG_ID).unwrap();
     for (_, key, value) in VALUES {
         log.insert(key, value).unwrap();
@@ -86,7 +86,7 @@ fn freeze() {
         return;
     };
     let folder = TempDir::new().unwrap();
-    let log = sled::open(folder.path().join("log")).unwrap();
+    let log = raw(folder.path());
     log.insert("log", LOG_ID).unwrap();
     drop(log);
     let marker = format!(r#"{{"version":1,"logId":"{LOG_ID}","acknowledged":0}}"#);
@@ -100,7 +100,7 @@ fn freeze() {
     write.unwrap();
     drop(journal);
     let samples = Path::new(&samples);
-    let log = sled::open(folder.path().join("log")).unwrap();
+    let log = raw(folder.path());
     for (name, key, _) in VALUES {
         let value = log.get(key).unwrap().unwrap();
         fs::write(samples.join(format!("v1-{name}.bin")), value).unwrap();

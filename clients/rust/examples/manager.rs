@@ -37,7 +37,7 @@ async fn main() -> Result<ExitCode, Box<dyn std::error::Error>> {
     })
 }
 
-async fn follow(client: &Client, request: &RegisterParams) -> Result<Operation, Error> {
+pub(crate) async fn follow(client: &Client, request: &RegisterParams) -> Result<Operation, Error> {
     // Watch first, register then: the operation's first alert cannot be missed.
     let subsystem = request.method_name.split('.').next().unwrap_or_default();
     let mut watch = client.watch(format!("{subsystem}.*")).await?;

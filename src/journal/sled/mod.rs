@@ -56,6 +56,13 @@ pub struct SledJournal {
     failed: Option<String>,
 }
 
+/// A block that may be removed.
+struct Needless {
+    first: Cursor,
+    last: Cursor,
+    bytes: u64,
+}
+
 impl SledJournal {
     /// Opens the journal in a folder, or begins one if the folder is new.
     pub fn open(folder: &Path, options: &Options) -> Result<Self, OpenError> {
@@ -116,13 +123,8 @@ impl SledJournal {
         }
     }
 
-    /// Blocks that may be removed, the oldest first, with their last cursor and bytes; and whether
-    /// there may be more.
-    fn needless(
-        &self,
-        before: Time,
-        most_bytes: u64,
-    ) -> io::Result<(Vec<(Cursor, Cursor, u64)>, bool)> {
+    /// Blocks that may be removed, the oldest first; and whether there are more.
+    fn needless(&self, before: Time, most_bytes: u64) -> io::Result<(Vec<Needless>, bool)> {
         let covered = self.shared.covered();
         let (oldest, head, mut bytes) = {
             let tail = self.shared.tail();
@@ -145,24 +147,28 @@ impl SledJournal {
                 return Ok((needless, true));
             }
             bytes -= value.len() as u64;
-            needless.push((first, last, value.len() as u64));
+            needless.push(Needless {
+                first,
+                last,
+                bytes: value.len() as u64,
+            });
         }
         Ok((needless, false))
     }
 
-    fn remove_blocks(&mut self, needless: &[(Cursor, Cursor, u64)]) -> io::Result<()> {
-        let Some(&(_, oldest, _)) = needless.last() else {
+    fn remove_blocks(&mut self, needless: &[Needless]) -> io::Result<()> {
+        let Some(newest) = needless.last() else {
             return Ok(());
         };
         // Readers are told first, so that none takes the gap for damage.
         {
             let mut tail = self.shared.change_tail();
-            tail.oldest = oldest;
-            tail.removed_bytes += needless.iter().map(|(_, _, bytes)| bytes).sum::<u64>();
+            tail.oldest = newest.last;
+            tail.removed_bytes += needless.iter().map(|block| block.bytes).sum::<u64>();
         }
         let mut batch = Batch::default();
-        for &(first, _, bytes) in needless {
-            keys::remove(&mut batch, Kind::Block, first, bytes);
+        for block in needless {
+            keys::remove(&mut batch, Kind::Block, block.first, block.bytes);
         }
         self.commit(batch)
     }

@@ -162,6 +162,16 @@ pub(super) struct Opened {
     pub(super) report: OpenReport,
 }
 
+/// Our own lock on a data folder.
+pub(super) struct FolderLock(File);
+
+impl Drop for FolderLock {
+    fn drop(&mut self) {
+        // Closing is not enough while a child process that is just being started has a copy.
+        let _ = flock(&self.0, FlockOperation::Unlock);
+    }
+}
+
 /// Opens a data folder, on a thread of its own so that neither a panic nor a hang in sled takes
 /// the caller along.
 pub(super) fn open(folder: &Path, options: &Options) -> Result<Opened, OpenError> {
@@ -188,7 +198,7 @@ pub(super) fn open(folder: &Path, options: &Options) -> Result<Opened, OpenError
     }
 }
 
-fn open_locked(folder: PathBuf, lock: File, options: &Options) -> Result<Opened, OpenError> {
+fn open_locked(folder: PathBuf, lock: FolderLock, options: &Options) -> Result<Opened, OpenError> {
     let mut report = OpenReport::default();
     let marker = Marker::read(&folder)?;
     let log = folder.join(LOG);
@@ -239,14 +249,14 @@ fn open_locked(folder: PathBuf, lock: File, options: &Options) -> Result<Opened,
 }
 
 /// Our own lock, so that a second daemon is told so at once and in plain words. The file stays.
-fn lock(folder: &Path) -> Result<File, OpenError> {
+fn lock(folder: &Path) -> Result<FolderLock, OpenError> {
     let file = File::options()
         .create(true)
         .truncate(false)
         .write(true)
         .open(folder.join(LOCK))?;
     match flock(&file, FlockOperation::NonBlockingLockExclusive) {
-        Ok(()) => Ok(file),
+        Ok(()) => Ok(FolderLock(file)),
         Err(rustix::io::Errno::WOULDBLOCK) => Err(OpenError::InUse {
             folder: folder.to_owned(),
         }),

@@ -2,7 +2,7 @@
 //! for its writer. It changes nothing but checkpoints.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::fs::{self, File};
+use std::fs;
 use std::io;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
@@ -14,6 +14,7 @@ use sled::Db;
 use super::block::{decode_archive, decode_record, open_block};
 use super::checkpoint::{self, Group, Header, Place};
 use super::keys::{self, Kind, Values};
+use super::open::FolderLock;
 use super::tail::Tail;
 use crate::journal::{Archive, Block, Checkpoint, Entry, Fingerprint, ReadError, Reader};
 
@@ -32,7 +33,7 @@ pub(super) struct Shared {
     pub(super) writing_checkpoint: Mutex<()>,
     pub(super) archive_cache: Mutex<ArchiveCache>,
     /// Keeps other processes away for as long as sled is open.
-    pub(super) _lock: File,
+    pub(super) _lock: FolderLock,
 }
 
 /// Records of the blocks looked at last.

@@ -1,0 +1,186 @@
+//! `call`: registers an operation, asks a query, or calls one of the daemon's own methods.
+
+use std::time::Duration;
+
+use opstead_client::schema::params::{RegisterParams, TIMEOUT_MOST_MS};
+use opstead_client::schema::{
+    Json, MethodDeclaration, MethodKind, Operation, OperationState, Registration, method,
+};
+use opstead_client::{Client, Error};
+
+use crate::cli::arguments::CallArguments;
+use crate::cli::connection::connect;
+use crate::cli::error::CliError;
+use crate::cli::exit::Exit;
+use crate::cli::follow::{Sight, follow};
+use crate::cli::output::{Output, plain};
+use crate::cli::pretty::pretty;
+use crate::cli::progress::Progress;
+use crate::cli::values::{Schemas, Values};
+use crate::cli::words;
+
+/// How long an answer may take.
+const SHORT: Duration = Duration::from_secs(30);
+/// The same, of a method that waits: the longest wait, and an answer beside it.
+const LONG: Duration = Duration::from_millis(TIMEOUT_MOST_MS + 30_000);
+
+pub(super) async fn run(arguments: CallArguments) -> Result<Exit, CliError> {
+    let output = Output::new(arguments.daemon.json);
+    if let Some(own) = method(&arguments.method) {
+        if own.needs_web_socket {
+            return Err(CliError::usage(
+                format!("{} cannot be called from here", own.name),
+                "opstead watch shows alerts as they come",
+            ));
+        }
+        let values = Values::parse(&arguments.values, &Schemas::of_own_method(own.name))?;
+        answered_at_once(&arguments)?;
+        let client = connect(&arguments.daemon).await?;
+        let within = if own.waits { LONG } else { SHORT };
+        return ask(&client, own.name, values.into_json(), within, output).await;
+    }
+    let client = connect(&arguments.daemon).await?;
+    let declaration = declaration(&client, &arguments.method).await?;
+    let schemas = declaration
+        .as_ref()
+        .and_then(|found| found.kwargs_schema.as_deref());
+    let schemas = schemas.map(Schemas::of_object).unwrap_or_default();
+    let kwargs = Values::parse(&arguments.values, &schemas)?.into_json();
+    if declaration.is_some_and(|found| found.kind == MethodKind::Query) {
+        answered_at_once(&arguments)?;
+        return ask(&client, &arguments.method, kwargs, SHORT, output).await;
+    }
+    register(&client, &arguments, kwargs, output).await
+}
+
+/// What the daemon knows of a method; nothing if it does not know it, which it shall say itself.
+async fn declaration(client: &Client, name: &str) -> Result<Option<MethodDeclaration>, CliError> {
+    let methods = client.methods().await?.into_iter();
+    Ok(methods
+        .filter(|found| found.name == name)
+        .max_by_key(|found| found.version))
+}
+
+fn answered_at_once(arguments: &CallArguments) -> Result<(), CliError> {
+    if arguments.id.is_none() && arguments.tags.is_empty() && !arguments.wait {
+        return Ok(());
+    }
+    Err(CliError::usage(
+        format!(
+            "{} is answered at once and registers nothing by itself",
+            arguments.method
+        ),
+        "--id, --tag and --wait are for operations",
+    ))
+}
+
+async fn ask(
+    client: &Client,
+    name: &str,
+    params: Json,
+    within: Duration,
+    output: Output,
+) -> Result<Exit, CliError> {
+    let answer: Json = client.call_within(name, &params, within).await?;
+    output.show(&answer, || pretty(answer.get()))?;
+    Ok(Exit::Done)
+}
+
+async fn register(
+    client: &Client,
+    arguments: &CallArguments,
+    kwargs: Json,
+    output: Output,
+) -> Result<Exit, CliError> {
+    let mut params = RegisterParams::new(&arguments.method, kwargs);
+    params.id.clone_from(&arguments.id);
+    params.tags = (!arguments.tags.is_empty()).then(|| arguments.tags.clone());
+    let registration = match client.register(&params).await {
+        Err(Error::Disconnected) => return Err(unanswered(arguments)),
+        other => other?,
+    };
+    if !arguments.wait {
+        output.show(&registration, || told(words::registration(&registration)))?;
+        return Ok(Exit::Done);
+    }
+    output.say(&told(words::registration(&registration)))?;
+    wait(client, &registration, output).await
+}
+
+fn unanswered(arguments: &CallArguments) -> CliError {
+    let hint = match &arguments.id {
+        Some(_) => "repeat the call: with the same --id it registers once",
+        None => "opstead tasks shows whether it is registered; with an --id a call can be repeated",
+    };
+    CliError::Unanswered {
+        hint: hint.to_owned(),
+    }
+}
+
+async fn wait(
+    client: &Client,
+    registration: &Registration,
+    output: Output,
+) -> Result<Exit, CliError> {
+    let id = &registration.id;
+    let mut progress = if output.is_json() {
+        Progress::silent()
+    } else {
+        Progress::on_stderr()
+    };
+    let mut was_away = false;
+    let following = follow(client, registration, |sight| match sight {
+        Sight::Progress(info) => {
+            was_away = false;
+            progress.show(info);
+        }
+        Sight::Away => {
+            if !was_away {
+                progress.note("The daemon is away; waiting for it.");
+            }
+            was_away = true;
+        }
+    });
+    let operation = tokio::select! {
+        operation = following => operation?,
+        signal = tokio::signal::ctrl_c() => {
+            signal?;
+            drop(progress);
+            let hint = format!(
+                "{id} goes on: opstead show '{id}', opstead cancel '{id}', opstead watch '{}'",
+                registration.alert_name
+            );
+            return Err(CliError::Interrupted { hint });
+        }
+    };
+    drop(progress);
+    output.show(&operation, || ended(&operation))?;
+    Ok(match operation.state {
+        OperationState::Completed => Exit::Done,
+        _ => Exit::Failed,
+    })
+}
+
+/// How an operation ended.
+fn ended(operation: &Operation) -> Vec<String> {
+    let mut lines = words::non_fatal_errors(&operation.non_fatal_errors);
+    match (&operation.error, &operation.result) {
+        (Some(error), _) => lines.push(format!("{}: {error}", capitalized(operation.state))),
+        (None, result) => {
+            lines.push(format!("{}.", capitalized(operation.state)));
+            if let Some(result) = result.as_ref().filter(|result| result.get() != "null") {
+                lines.extend(pretty(result.get()));
+            }
+        }
+    }
+    told(lines)
+}
+
+fn capitalized(state: OperationState) -> String {
+    let (first, rest) = state.as_str().split_at(1);
+    first.to_uppercase() + rest
+}
+
+fn told(lines: Vec<String>) -> Vec<String> {
+    lines.iter().map(|line| plain(line)).collect()
+}

@@ -1,0 +1,28 @@
+//! The commands, one file each.
+
+mod call;
+mod cancel;
+mod show;
+mod status;
+mod tasks;
+mod wait;
+mod watch;
+
+use super::arguments::ClientCommand;
+use super::demo;
+use super::error::CliError;
+use super::exit::Exit;
+
+/// Runs a command.
+pub(super) async fn run(command: ClientCommand) -> Result<Exit, CliError> {
+    match command {
+        ClientCommand::Call(arguments) => Box::pin(call::run(arguments)).await,
+        ClientCommand::Tasks(arguments) => tasks::run(arguments).await,
+        ClientCommand::Show(arguments) => show::run(arguments).await,
+        ClientCommand::Cancel(arguments) => cancel::run(arguments).await,
+        ClientCommand::Watch(arguments) => watch::run(arguments).await,
+        ClientCommand::Wait(arguments) => wait::run(arguments).await,
+        ClientCommand::Status(arguments) => status::run(arguments).await,
+        ClientCommand::Demo(_) => Box::pin(demo::run()).await,
+    }
+}

@@ -1,0 +1,25 @@
+//! `wait`: the first alert from now on.
+
+use opstead_client::SubscribeOptions;
+use tokio::time::timeout;
+
+use super::watch::line;
+use crate::cli::arguments::WaitArguments;
+use crate::cli::connection::connect;
+use crate::cli::error::CliError;
+use crate::cli::exit::Exit;
+use crate::cli::output::Output;
+
+pub(super) async fn run(arguments: WaitArguments) -> Result<Exit, CliError> {
+    let output = Output::new(arguments.daemon.json);
+    let client = connect(&arguments.daemon).await?;
+    let options = SubscribeOptions::new(arguments.filter());
+    let within = arguments.timeout;
+    let mut subscription = client.subscribe(options).await?;
+    // A connection that is lost meanwhile loses no event: the subscription resumes.
+    let alert = timeout(within, subscription.next())
+        .await
+        .map_err(|_| CliError::NoEvent { within })??;
+    output.show(&alert, || vec![line(&alert)])?;
+    Ok(Exit::Done)
+}

@@ -1,0 +1,339 @@
+//! What is said when something does not succeed: one sentence, what there is to know, and a hint;
+//! and the exit code that goes with it.
+
+use std::io::{self, Write};
+
+use opstead_client::Error;
+use opstead_client::schema::{
+    ErrorCode, ErrorObject, INVALID_PARAMS, INVALID_REQUEST, METHOD_NOT_FOUND, PARSE_ERROR,
+};
+use serde::Serialize;
+use serde_json::json;
+
+use super::exit::Exit;
+use super::output::plain;
+use super::words;
+
+/// Why a command did not succeed.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum CliError {
+    /// The daemon refused, or was not there.
+    #[error(transparent)]
+    Daemon(#[from] Error),
+    /// The command line is understood, but not meant so.
+    #[error("{message}")]
+    Usage { message: String, hint: String },
+    /// The connection was lost before the answer, so nobody knows whether it was registered.
+    #[error("the connection was lost before the daemon answered")]
+    Unanswered { hint: String },
+    /// The daemon went away while an operation was followed, and did not come back.
+    #[error("the daemon is gone, and {id} was not done")]
+    Gone { id: String },
+    /// There was no event in time.
+    #[error("no event within {}", humantime::format_duration(*.within))]
+    NoEvent { within: std::time::Duration },
+    /// The demo did not show what it should.
+    #[error("{0}")]
+    Demo(String),
+    /// The user broke it off.
+    #[error("interrupted")]
+    Interrupted { hint: String },
+    /// The machine refused something.
+    #[error("{0}")]
+    System(#[from] io::Error),
+}
+
+/// A refusal of the daemon as JSON.
+#[derive(Serialize)]
+struct Refusal<'a> {
+    error: &'a ErrorObject,
+}
+
+/// An error as it is told.
+struct Told {
+    exit: Exit,
+    sentence: String,
+    details: Vec<String>,
+    hint: String,
+}
+
+impl CliError {
+    pub(super) fn usage(message: impl Into<String>, hint: impl Into<String>) -> Self {
+        Self::Usage {
+            message: message.into(),
+            hint: hint.into(),
+        }
+    }
+
+    /// Tells it on stderr, and on stdout where JSON is wanted.
+    pub(super) fn report(&self, json: bool) -> Exit {
+        // Whoever read our output has gone, and wants no more of it.
+        if matches!(self, Self::System(error) if error.kind() == io::ErrorKind::BrokenPipe) {
+            return Exit::Done;
+        }
+        let told = self.tell();
+        if json {
+            // The exit code says the same, should nobody read.
+            let _nobody_reads = writeln!(io::stdout(), "{}", self.document());
+        }
+        let mut lines = vec![told.sentence];
+        lines.extend(told.details);
+        if !told.hint.is_empty() {
+            lines.push(format!("Hint: {}", told.hint));
+        }
+        let mut stderr = io::stderr().lock();
+        for line in lines {
+            let _nobody_reads = writeln!(stderr, "{}", plain(&line));
+        }
+        told.exit
+    }
+
+    fn document(&self) -> String {
+        let (reason, message) = match self {
+            // Its data is foreign JSON, so it goes through no value of ours.
+            Self::Daemon(Error::Refused(error)) => {
+                return serde_json::to_string(&Refusal { error }).unwrap_or_default();
+            }
+            Self::Daemon(Error::TimedOut) | Self::NoEvent { .. } => ("timedOut", self.to_string()),
+            Self::Daemon(Error::CursorExpired { .. }) => ("cursorExpired", self.to_string()),
+            Self::Daemon(_) | Self::Unanswered { .. } | Self::Gone { .. } => {
+                ("unreachable", self.to_string())
+            }
+            Self::Usage { .. } => ("usage", self.to_string()),
+            Self::Interrupted { .. } => ("interrupted", self.to_string()),
+            Self::Demo(_) | Self::System(_) => ("failed", self.to_string()),
+        };
+        json!({"error": {"message": message, "data": {"reason": reason}}}).to_string()
+    }
+
+    fn tell(&self) -> Told {
+        let (exit, hint) = match self {
+            Self::Daemon(error) => return tell_client(error),
+            Self::Usage { hint, .. } => (Exit::Usage, hint.as_str()),
+            Self::Unanswered { hint } => (Exit::Unreachable, hint.as_str()),
+            Self::Gone { .. } => (
+                Exit::Unreachable,
+                "the operation goes on when the daemon is back; see opstead tasks",
+            ),
+            Self::NoEvent { .. } => (
+                Exit::TimedOut,
+                "wait longer with --timeout, or see what there is with opstead tasks",
+            ),
+            Self::Interrupted { hint } => (Exit::Interrupted, hint.as_str()),
+            Self::Demo(_) | Self::System(_) => (Exit::Failed, ""),
+        };
+        Told {
+            exit,
+            sentence: format!("opstead: {self}."),
+            details: Vec::new(),
+            hint: hint.to_owned(),
+        }
+    }
+}
+
+fn tell_client(error: &Error) -> Told {
+    let (exit, hint) = match error {
+        Error::Refused(refusal) => return tell_refusal(refusal),
+        Error::TimedOut => (
+            Exit::TimedOut,
+            "the daemon may be busy; what was asked may still take effect",
+        ),
+        Error::Disconnected | Error::Protocol(_) => (Exit::Unreachable, "see opstead status"),
+        Error::CursorExpired { .. } => (
+            Exit::Rejected,
+            "begin with a later cursor, or without --after",
+        ),
+        Error::Connect { source, .. } if source.kind() == io::ErrorKind::PermissionDenied => (
+            Exit::NotPermitted,
+            "the socket is for the daemon's own user and for root",
+        ),
+        Error::Connect { .. } => (
+            Exit::Unreachable,
+            "start a daemon with opstead serve, or say which one with --data DIR or --connect URL",
+        ),
+        Error::Token { .. } => (Exit::NotPermitted, TOKEN_HINT),
+        Error::Params(_) => (Exit::Usage, ""),
+        _ => (Exit::Failed, ""),
+    };
+    let because = match error {
+        Error::Connect { source, .. } | Error::Token { source, .. } => format!(" ({source})"),
+        _ => String::new(),
+    };
+    Told {
+        exit,
+        sentence: format!("opstead: {error}{because}."),
+        details: Vec::new(),
+        hint: hint.to_owned(),
+    }
+}
+
+const TOKEN_HINT: &str =
+    "the token is in the file admin.token of the daemon's data folder: --token-file FILE";
+
+fn tell_refusal(error: &ErrorObject) -> Told {
+    let details = error.details().unwrap_or_default();
+    let known = error.known();
+    if known == Some(ErrorCode::Conflict) {
+        return Told {
+            exit: Exit::Rejected,
+            sentence: "Rejected: it conflicts beyond hope with what is outstanding; nothing of it \
+                       is stored."
+                .to_owned(),
+            details: words::reasons(&details.reasons),
+            hint: "opstead show ID tells of what it conflicts with".to_owned(),
+        };
+    }
+    let lines: Vec<String> = details
+        .faults
+        .iter()
+        .map(|fault| format!("  {}: {}", fault.pointer, fault.message))
+        .collect();
+    let (exit, hint) = exit_and_hint(error.code, known);
+    let hint = match (details.use_method, details.state) {
+        (Some(method), _) => format!("use opstead call {method}"),
+        (None, Some(state)) => format!("it is {state}"),
+        (None, None) => hint.to_owned(),
+    };
+    // Faults have a line each; the message lists them once more.
+    let sentence = match lines.is_empty() {
+        true => format!("opstead: {error}."),
+        false => format!(
+            "opstead: the arguments are not the method's ({}).",
+            error.code
+        ),
+    };
+    Told {
+        exit,
+        sentence,
+        details: lines,
+        hint,
+    }
+}
+
+/// The exit code of a refusal, and what the user can do.
+fn exit_and_hint(code: i32, known: Option<ErrorCode>) -> (Exit, &'static str) {
+    use ErrorCode as Code;
+    match (code, known) {
+        (METHOD_NOT_FOUND, _) => (Exit::Usage, "opstead call methods.list shows the methods"),
+        (INVALID_PARAMS, _) => (
+            Exit::Usage,
+            "opstead call methods.list shows the arguments of each method",
+        ),
+        (PARSE_ERROR | INVALID_REQUEST, _) => (Exit::Usage, ""),
+        (_, Some(Code::InvalidFilter)) => (
+            Exit::Usage,
+            "a filter is a glob like storage.*, or a regular expression with --type regexp",
+        ),
+        (_, Some(Code::InvalidPageToken | Code::WeightTooLarge | Code::NeedsWebSocket)) => {
+            (Exit::Usage, "")
+        }
+        (_, Some(Code::AnswerTooLarge)) => (Exit::Usage, "ask for less at a time"),
+        (_, Some(Code::IdReused)) => (
+            Exit::Rejected,
+            "an id belongs to one method and its arguments; choose another --id",
+        ),
+        (_, Some(Code::OperationNotFound)) => (Exit::Rejected, "opstead tasks shows the ids"),
+        (_, Some(Code::CursorUnknown)) => (
+            Exit::Rejected,
+            "opstead status shows the log and its cursor",
+        ),
+        (_, Some(Code::ObjectNotFound | Code::OperationEnded | Code::StaleLease)) => {
+            (Exit::Rejected, "")
+        }
+        (_, Some(Code::NotCancelable)) => (
+            Exit::Rejected,
+            "its method cannot be canceled while it runs",
+        ),
+        (_, Some(Code::CursorExpired)) => (Exit::Rejected, "begin with a later cursor"),
+        (_, Some(Code::Overloaded | Code::ShuttingDown | Code::ExecutorUnavailable)) => {
+            (Exit::Unreachable, "try again in a moment")
+        }
+        (_, Some(Code::StorageFailed)) => (
+            Exit::Unreachable,
+            "the outcome is unknown: repeat the call with the same --id, or see opstead tasks",
+        ),
+        (_, Some(Code::Unauthenticated)) => (Exit::NotPermitted, TOKEN_HINT),
+        (_, Some(Code::PermissionDenied)) => (Exit::NotPermitted, ""),
+        _ => (Exit::Failed, ""),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use opstead_client::schema::{Cause, ClaimOperation, Fault, Reason, Resource};
+
+    use super::*;
+
+    fn refused(error: ErrorObject) -> Told {
+        CliError::Daemon(Error::Refused(error)).tell()
+    }
+
+    #[test]
+    fn a_conflict_is_told_in_words() {
+        let reason = Reason {
+            resource: Some(Resource {
+                kind: "image".to_owned(),
+                id: "vm".to_owned(),
+            }),
+            operation: Some(ClaimOperation::Delete),
+            blocked_by: vec!["storage.Image.vm.1".to_owned()],
+            ..Reason::of(Cause::Resource)
+        };
+        let told = refused(ErrorObject::with(ErrorCode::Conflict, "no", |details| {
+            details.reasons = vec![reason];
+        }));
+        assert_eq!(told.exit, Exit::Rejected);
+        assert!(told.sentence.starts_with("Rejected: "));
+        assert_eq!(
+            told.details,
+            [
+                "  Resource: image vm",
+                "  Operation: delete",
+                "  Blocked by: storage.Image.vm.1"
+            ]
+        );
+    }
+
+    #[test]
+    fn every_fault_is_told_with_its_pointer() {
+        let fault = |pointer: &str| Fault {
+            pointer: pointer.to_owned(),
+            message: "is wrong".to_owned(),
+        };
+        let told = refused(ErrorObject::invalid_params(
+            "kwargs",
+            vec![fault("/a"), fault("/b/0")],
+        ));
+        assert_eq!(told.exit, Exit::Usage);
+        assert_eq!(told.details, ["  /a: is wrong", "  /b/0: is wrong"]);
+    }
+
+    #[test]
+    fn each_kind_of_error_has_its_exit_code() {
+        use ErrorCode as Code;
+        for (code, exit) in [
+            (Code::InvalidFilter, Exit::Usage),
+            (Code::IdReused, Exit::Rejected),
+            (Code::OperationEnded, Exit::Rejected),
+            (Code::Overloaded, Exit::Unreachable),
+            (Code::Unauthenticated, Exit::NotPermitted),
+            (Code::PermissionDenied, Exit::NotPermitted),
+        ] {
+            assert_eq!(refused(ErrorObject::new(code, "no")).exit, exit, "{code:?}");
+        }
+        assert_eq!(
+            CliError::Daemon(Error::TimedOut).tell().exit,
+            Exit::TimedOut
+        );
+        let connect = |kind: io::ErrorKind| {
+            CliError::Daemon(Error::Connect {
+                target: "unix:x".to_owned(),
+                source: kind.into(),
+            })
+            .tell()
+            .exit
+        };
+        assert_eq!(connect(io::ErrorKind::NotFound), Exit::Unreachable);
+        assert_eq!(connect(io::ErrorKind::PermissionDenied), Exit::NotPermitted);
+    }
+}

@@ -1,0 +1,122 @@
+//! A block in the making: what one turn of the loop gathers, and the answers that wait for it.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+
+use opstead_core::{
+    Change, Cursor, Event, EventBody, Failure, Operation, OperationEvent, Outcome, Reply,
+};
+use tokio::sync::oneshot;
+
+use super::request::Asker;
+use super::{EngineError, Snapshot};
+use crate::journal::Block;
+
+/// About the bytes of an event or a record beside what others wrote, as they are on disk: blocks
+/// are compressed, and most of an event is like the one before.
+const BASE_BYTES: usize = 100;
+
+/// A block in the making.
+#[derive(Default)]
+pub(super) struct Draft {
+    events: Vec<Event>,
+    ended: Vec<Arc<Operation>>,
+    /// Who ended under which id, as an index into `ended`.
+    ended_ids: HashMap<Arc<str>, usize>,
+    /// Ended operations that the block removes.
+    pub(super) purged: HashSet<Cursor>,
+    /// About the bytes that the block will take.
+    pub(super) bytes: usize,
+    pub(super) answers: Vec<Answer>,
+    /// Whether to look, once the block is durable, what else is due.
+    pub(super) ticked: bool,
+}
+
+/// An answer that waits for the block.
+pub(super) enum Answer {
+    Order(Asker<Reply>, Result<Reply, EngineError>),
+    Snapshot(oneshot::Sender<Arc<Snapshot>>),
+    Purge(Asker<usize>, Result<usize, EngineError>),
+}
+
+impl Draft {
+    /// Adds what a command has led to; its reply is left to the caller.
+    pub(super) fn add(&mut self, events: Vec<Event>, ended: Vec<Arc<Operation>>) {
+        self.bytes += events.iter().map(event_bytes).sum::<usize>();
+        self.bytes += ended
+            .iter()
+            .map(|record| record_bytes(record))
+            .sum::<usize>();
+        self.events.extend(events);
+        for operation in ended {
+            self.ended_ids
+                .insert(operation.subject.id.clone(), self.ended.len());
+            self.ended.push(operation);
+        }
+    }
+
+    /// The operation that ended under that id in this block.
+    pub(super) fn ended(&self, id: &str) -> Option<&Arc<Operation>> {
+        self.ended_ids.get(id).map(|index| &self.ended[*index])
+    }
+
+    /// The block, which ends at `head`, and the answers that wait for it.
+    pub(super) fn finish(self, head: Cursor) -> (Arc<Block>, Vec<Answer>) {
+        let block = Arc::new(Block {
+            first: head + 1 - self.events.len() as Cursor,
+            events: self.events,
+            ended: self.ended,
+        });
+        (block, self.answers)
+    }
+}
+
+impl Answer {
+    /// Answers that nobody knows what became of it.
+    pub(super) fn fail(self) {
+        match self {
+            Self::Order(reply, _) => drop(reply.send(Err(EngineError::StorageFailed))),
+            // Dropping it tells the reader that the engine is gone.
+            Self::Snapshot(reply) => drop(reply),
+            Self::Purge(reply, _) => drop(reply.send(Err(EngineError::StorageFailed))),
+        }
+    }
+}
+
+fn event_bytes(event: &Event) -> usize {
+    let foreign = match &event.body {
+        EventBody::Operation(OperationEvent { info, change, .. }) => {
+            let info = info.extra_data.as_str().len() + info.stage_description.len();
+            info + match change {
+                Change::Registered(request) => request.kwargs.as_str().len(),
+                Change::Completed(result) => result.as_str().len(),
+                Change::Failed(failure) | Change::Canceled(failure) => failure_bytes(failure),
+                Change::ErrorRecorded(error) => failure_bytes(&error.failure),
+                _ => 0,
+            }
+        }
+        EventBody::Purged { operations } => operations.len() * 64,
+        _ => 0,
+    };
+    BASE_BYTES + foreign
+}
+
+fn record_bytes(operation: &Operation) -> usize {
+    let outcome = match &operation.outcome {
+        Some(Outcome::Completed(result)) => result.as_str().len(),
+        Some(Outcome::Failed(failure) | Outcome::Canceled(failure)) => failure_bytes(failure),
+        None => 0,
+    };
+    let errors: usize = operation
+        .non_fatal_errors
+        .iter()
+        .map(|error| failure_bytes(&error.failure))
+        .sum();
+    let info = operation.info.extra_data.as_str().len();
+    BASE_BYTES + operation.request.kwargs.as_str().len() + info + outcome + errors
+}
+
+fn failure_bytes(failure: &Failure) -> usize {
+    let data = failure.data.as_ref().map_or(0, |data| data.as_str().len());
+    failure.message.len() + data
+}

@@ -1,0 +1,167 @@
+//! What the documents name exists: paths, commands and their options, configuration, exit codes.
+
+use std::collections::BTreeSet;
+use std::process::Command;
+
+use opstead::app::Config;
+
+use crate::workspace::{read, read_toml, root};
+
+const DOCUMENTS: [&str; 3] = ["README.md", "ARCHITECTURE.md", "CHANGELOG.md"];
+
+/// The code blocks of a document in one language.
+pub(crate) fn blocks(document: &str, language: &str) -> Vec<String> {
+    let mut blocks = Vec::new();
+    let mut current: Option<(bool, String)> = None;
+    for line in document.lines() {
+        match (line.strip_prefix("```"), &mut current) {
+            (Some(found), None) => current = Some((found == language, String::new())),
+            (Some(_), Some((wanted, text))) => {
+                if *wanted {
+                    blocks.push(std::mem::take(text));
+                }
+                current = None;
+            }
+            (None, Some((_, text))) => {
+                text.push_str(line);
+                text.push('\n');
+            }
+            (None, None) => {}
+        }
+    }
+    blocks
+}
+
+/// The program, as built for tests.
+pub(crate) fn program() -> Command {
+    let mut program = Command::new(env!("CARGO_BIN_EXE_opstead"));
+    for variable in [
+        "OPSTEAD_DATA",
+        "OPSTEAD_CONNECT",
+        "OPSTEAD_TOKEN",
+        "OPSTEAD_TOKEN_FILE",
+    ] {
+        program.env_remove(variable);
+    }
+    program
+}
+
+fn help(arguments: &[&str]) -> Option<String> {
+    let output = program().args(arguments).arg("--help").output().unwrap();
+    let text = String::from_utf8(output.stdout).unwrap();
+    output.status.success().then_some(text)
+}
+
+#[test]
+fn the_changelog_has_the_present_version() {
+    let manifest = read_toml("Cargo.toml");
+    let version = manifest["workspace"]["package"]["version"].as_str();
+    let heading = format!("## {}", version.unwrap());
+    let changelog = read("CHANGELOG.md");
+    assert!(changelog.lines().any(|line| line == heading), "{heading}");
+}
+
+#[test]
+fn the_licence_is_there_whole() {
+    let licence = read("LICENSE");
+    assert!(licence.contains("Apache License") && licence.contains("END OF TERMS AND CONDITIONS"));
+}
+
+#[test]
+fn paths_that_documents_name_exist() {
+    const TOPS: [&str; 7] = [
+        "src", "tests", "schema", "clients", "benches", "check", ".ci",
+    ];
+    let mut missing = Vec::new();
+    for document in DOCUMENTS {
+        let text = read(document);
+        // Every other piece stands between two quotes.
+        for quoted in text.split('`').skip(1).step_by(2) {
+            let top = quoted.split('/').next().unwrap_or_default();
+            let is_path = TOPS.contains(&top) || quoted.ends_with(".md");
+            if is_path && !quoted.contains(' ') && !root().join(quoted).exists() {
+                missing.push(format!("{document}: {quoted}"));
+            }
+        }
+    }
+    assert!(missing.is_empty(), "{missing:#?}");
+}
+
+#[test]
+fn commands_that_the_readme_shows_exist() {
+    let readme = read("README.md");
+    let mut seen = BTreeSet::new();
+    for block in [blocks(&readme, "sh"), blocks(&readme, "console")].concat() {
+        for line in block.lines() {
+            let line = line.replace("cargo run --release -- ", "opstead ");
+            let Some(rest) = line.strip_prefix("opstead ") else {
+                continue;
+            };
+            let mut words = rest.split(' ');
+            let command = words.next().unwrap();
+            let help = help(&[command]).unwrap_or_else(|| panic!("no command {command}"));
+            for option in words.filter(|word| word.starts_with("--")) {
+                assert!(help.contains(option), "{command} has no {option}");
+            }
+            seen.insert(command.to_owned());
+        }
+    }
+    for command in [
+        "serve", "call", "tasks", "show", "watch", "wait", "cancel", "status", "demo",
+    ] {
+        assert!(seen.contains(command), "{command} is not shown");
+    }
+}
+
+#[test]
+fn exit_codes_are_those_of_the_program() {
+    let help = help(&[]).unwrap();
+    let told: Vec<String> = help
+        .lines()
+        .skip_while(|line| *line != "Exit codes:")
+        .skip(1)
+        .filter_map(|line| line.trim().split_once("  "))
+        .map(|(code, meaning)| format!("| {code} | {meaning} |"))
+        .collect();
+    let readme = read("README.md");
+    let section = readme.split("### Exit codes").nth(1).unwrap();
+    let section = section.split("\n#").next().unwrap();
+    let shown: Vec<&str> = section
+        .lines()
+        .filter(|line| line.starts_with('|'))
+        .skip(2)
+        .collect();
+    assert_eq!(shown, told);
+}
+
+#[test]
+fn the_configuration_is_shown_whole_and_can_be_read() {
+    let readme = read("README.md");
+    let [shown] = blocks(&readme, "toml").try_into().unwrap();
+    toml::from_str::<Config>(&shown).unwrap();
+
+    let shown: toml::Table = shown.parse().unwrap();
+    let named: BTreeSet<&str> = shown
+        .iter()
+        .flat_map(|(section, members)| {
+            let members = members.as_table().unwrap().keys().map(String::as_str);
+            members.chain([section.as_str()])
+        })
+        .collect();
+    // The members as the source has them, for the type cannot be asked.
+    let source = read("src/app/config.rs");
+    let types = source.split("pub enum ConfigError").next().unwrap();
+    let members = types
+        .lines()
+        .filter_map(|line| line.strip_prefix("    pub ")?.split_once(':'));
+    for (member, _) in members {
+        assert!(named.contains(member), "{member} is not shown");
+    }
+}
+
+#[test]
+fn the_client_sample_is_the_one_that_runs() {
+    let sample = read("tests/architecture/client_sample.rs");
+    let (_, code) = sample.split_once("\n\n").unwrap();
+    assert_eq!(blocks(&read("README.md"), "rust"), [code]);
+}

@@ -1,0 +1,74 @@
+//! The README's session, run as it stands: a daemon in a fresh folder, and each command in turn.
+
+use std::io::{BufRead, BufReader};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+
+use opstead_client::schema::OperationState;
+
+use crate::client_sample;
+use crate::documents::{blocks, program};
+use crate::workspace::read;
+
+/// A daemon, ended when dropped.
+struct Daemon(Child);
+
+impl Daemon {
+    /// Started as the README says, but on a free port.
+    fn start(folder: &Path) -> Self {
+        let readme = read("README.md");
+        let commands = blocks(&readme, "console").concat();
+        let serve = commands
+            .lines()
+            .find_map(|line| line.strip_prefix("opstead serve "))
+            .expect("the README starts a daemon")
+            .replace("127.0.0.1:6770", "127.0.0.1:0");
+        let mut child = program()
+            .current_dir(folder)
+            .arg("serve")
+            .args(serve.split(' '))
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut line = String::new();
+        let output = child.stdout.take().unwrap();
+        BufReader::new(output).read_line(&mut line).unwrap();
+        assert!(line.starts_with("opstead is ready: "), "{line}");
+        Self(child)
+    }
+}
+
+impl Drop for Daemon {
+    fn drop(&mut self) {
+        // It may have ended by itself, and then the test says so.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+#[test]
+fn the_session_of_the_readme_runs() {
+    let folder = tempfile::tempdir().unwrap();
+    let _daemon = Daemon::start(folder.path());
+    let bin = Path::new(env!("CARGO_BIN_EXE_opstead")).parent().unwrap();
+    let path = format!("{}:{}", bin.display(), std::env::var("PATH").unwrap());
+    for block in blocks(&read("README.md"), "sh") {
+        let output = Command::new("sh")
+            .args(["-eux", "-c", &block])
+            .current_dir(folder.path())
+            .env("PATH", &path)
+            .env_remove("OPSTEAD_DATA")
+            .env_remove("OPSTEAD_CONNECT")
+            .output()
+            .unwrap();
+        let told = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{told}");
+    }
+    let target = format!(
+        "unix:{}",
+        folder.path().join("opstead-data/opstead.sock").display()
+    );
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let state = runtime.block_on(client_sample::copy(&target)).unwrap();
+    assert_eq!(state, OperationState::Completed);
+}

@@ -1,0 +1,11 @@
+//! The program as its user has it: the real program, against a real daemon in a folder of its own.
+#![allow(clippy::unwrap_used, reason = "a test may end at once")]
+
+mod calls;
+mod demo;
+mod errors;
+mod following;
+mod operations;
+mod serving;
+mod streams;
+mod support;

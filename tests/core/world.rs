@@ -1,0 +1,172 @@
+//! A core with what an engine keeps beside it: the clock, the log, the archive of ended operations.
+//! Whatever it is told goes through [`World::run`], which also checks what holds for every command.
+
+use std::cell::Cell;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use opstead_core::checkpoint::Record;
+use opstead_core::{
+    Command, Cursor, Declaration, Event, EventBody, Executed, Limits, Operation, Order, Refusal,
+    Reply, State, Time,
+};
+
+/// The core and its surroundings.
+pub(crate) struct World {
+    pub state: State,
+    pub limits: Limits,
+    pub now: Time,
+    /// Ended operations by id, until they are purged.
+    pub archive: BTreeMap<Arc<str>, Arc<Operation>>,
+    /// All events as they are read from where they were written; that with cursor 1 is the first.
+    pub log: Vec<Event>,
+    methods: BTreeMap<(Arc<str>, u32), Arc<Declaration>>,
+    ulids: Cell<u32>,
+}
+
+impl World {
+    pub(crate) fn new() -> Self {
+        Self {
+            state: State::new(),
+            limits: Limits::default(),
+            now: Time(0),
+            archive: BTreeMap::new(),
+            log: Vec::new(),
+            methods: BTreeMap::new(),
+            ulids: Cell::new(0),
+        }
+    }
+
+    /// Executes one order and keeps what came of it.
+    pub(crate) fn run(&mut self, order: Order) -> Result<Executed, Refusal> {
+        let head = self.state.head();
+        let command = Command {
+            now: self.now,
+            order,
+        };
+        let executed = self.state.execute(&self.limits, command);
+        let events = executed
+            .as_ref()
+            .map_or(0, |executed| executed.events.len());
+        assert_eq!(
+            self.state.head(),
+            head + events as Cursor,
+            "the head moves by the events, and by none after a refusal"
+        );
+        if let Ok(executed) = &executed {
+            self.log
+                .extend(executed.events.iter().map(written_and_read));
+            for event in &executed.events {
+                self.forget_purged(event);
+            }
+            for operation in &executed.ended {
+                assert!(operation.state.is_done() && operation.outcome.is_some());
+                let id = operation.subject.id.clone();
+                let before = self.archive.insert(id, operation.clone());
+                assert!(before.is_none(), "{operation:?} has ended twice");
+            }
+        }
+        executed
+    }
+
+    fn forget_purged(&mut self, event: &Event) {
+        if let EventBody::Purged { operations } = &event.body {
+            self.archive.retain(|_, kept| {
+                let sequence = kept.subject.sequence;
+                operations.iter().all(|purged| purged.sequence != sequence)
+            });
+        }
+    }
+
+    /// Tells the world of a method.
+    pub(crate) fn declare(&mut self, method: Declaration) {
+        let key = (method.name.clone(), method.version);
+        self.methods.insert(key, Arc::new(method));
+    }
+
+    /// The methods of these names, as `NAME` or `NAME@VERSION`; of no names, all.
+    pub(crate) fn declared(&self, names: &[String]) -> Result<Vec<Arc<Declaration>>, String> {
+        if names.is_empty() {
+            return Ok(self.methods.values().cloned().collect());
+        }
+        let find = |name: &String| {
+            let (method, version) = name.split_once('@').unwrap_or((name, "1"));
+            let version = version
+                .parse()
+                .map_err(|_| format!("{name} has no version"))?;
+            let found = self.methods.get(&(method.into(), version));
+            found.cloned().ok_or(format!("there is no method {name}"))
+        };
+        names.iter().map(find).collect()
+    }
+
+    /// The operation of that id, open or ended.
+    pub(crate) fn known(&self, id: &str) -> Result<&Arc<Operation>, String> {
+        let known = self.state.operation(id).or_else(|| self.archive.get(id));
+        known.ok_or_else(|| format!("there is no operation {id}"))
+    }
+
+    /// A word that no operation has had yet.
+    pub(crate) fn next_ulid(&self) -> String {
+        self.ulids.set(self.ulids.get() + 1);
+        format!("U{}", self.ulids.get())
+    }
+
+    /// The state as records, as a checkpoint would keep them.
+    pub(crate) fn records(&self) -> Vec<Record> {
+        self.state.records().collect()
+    }
+}
+
+/// A state made again from written records (none: from nothing) and the events after them.
+pub(crate) fn reopened(records: &[Record], later: &[Event]) -> State {
+    let mut state = State::new();
+    for record in records {
+        state.restore(written_and_read(record));
+    }
+    for event in later {
+        state.apply(event);
+    }
+    state
+}
+
+fn written_and_read<T: serde::Serialize + serde::de::DeserializeOwned>(value: &T) -> T {
+    let text = serde_json::to_string(value).expect("it can be written");
+    serde_json::from_str(&text).expect("it can be read again")
+}
+
+/// Panics unless both states are the same, also in what is derived and not in their records.
+pub(crate) fn assert_same(live: &State, other: &State, what: &str) {
+    let (left, right): (Vec<_>, Vec<_>) = (live.records().collect(), other.records().collect());
+    for (left, right) in left.iter().zip(&right) {
+        assert_eq!(left, right, "{what} differs");
+    }
+    assert_eq!(left.len(), right.len(), "{what} has other records");
+    assert_eq!(live.counts(), other.counts(), "{what} counts otherwise");
+    assert_eq!(
+        live.is_settled(),
+        other.is_settled(),
+        "{what} has other work left"
+    );
+    for operation in live.operations_after(0) {
+        let id = &operation.subject.id;
+        assert_eq!(
+            live.reasons(operation),
+            other.reasons(operation),
+            "{what}: reasons of {id}"
+        );
+        assert!(other.operation(id).is_some(), "{what} does not find {id}");
+    }
+}
+
+/// What a reply amounts to, in a word.
+pub(crate) fn reply_word(reply: &Reply) -> &'static str {
+    match reply {
+        Reply::Registered(registration) if registration.existing => "existing",
+        Reply::Registered(registration) if registration.reasons.is_empty() => "accepted",
+        Reply::Registered(_) => "postponed",
+        Reply::Operation(operation) => operation.state.as_str(),
+        Reply::Deferred => "deferred",
+        Reply::Done => "done",
+    }
+}

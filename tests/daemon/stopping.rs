@@ -1,0 +1,48 @@
+//! SIGTERM: an end in order, within 5 seconds, that loses nothing.
+
+use std::time::{Duration, Instant};
+
+use serde_json::json;
+
+use crate::load::{Load, Noise};
+use crate::program::Home;
+
+/// "SIGTERM ends within 5 s with nothing lost", under load, with waits and subscribers connected.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn sigterm_under_load_ends_soon_and_loses_nothing() {
+    let home = Home::new();
+    let mut noise = Noise::seeded();
+    for round in 0..3 {
+        let daemon = home.start();
+        let mut waiter = daemon.connect().await;
+        waiter.hold(&format!("running{round}"), json!([])).await;
+        waiter.ok("alerts.subscribe", json!({})).await;
+        waiter
+            .send(
+                "operations.wait",
+                &format!(r#"{{"ids":["running{round}"]}}"#),
+            )
+            .await;
+        let load = Load::start(&daemon.socket, &format!("t{round}"));
+        load.acknowledged(1 + noise.below(400)).await;
+        let told = Instant::now();
+        daemon.terminate();
+        let status = daemon.wait().await;
+        let took = told.elapsed();
+        assert!(status.success(), "{status}");
+        assert!(took < Duration::from_secs(5), "{took:?}");
+        let ledger = load.ended().await;
+        let daemon = home.start();
+        let mut session = daemon.connect().await;
+        ledger
+            .check_found(&mut session, &ledger.acknowledged())
+            .await;
+        ledger.check_repeated(&mut session, 0).await;
+        let running = session.get(&format!("running{round}")).await;
+        assert_eq!(
+            (&running["state"], &running["attempt"]),
+            (&json!("running"), &json!(2))
+        );
+        daemon.stop().await;
+    }
+}

@@ -1,0 +1,140 @@
+//! Stopping, and what the next start does with attempts that were left.
+
+use opstead::engine::EngineError;
+use opstead_core::{Cause, Failure, OperationState};
+
+use super::world::{Setup, World, request};
+
+#[test]
+fn what_was_ordered_before_the_stop_is_done() {
+    let mut world = World::new();
+    world.next_block();
+    world.disk.hold_appends();
+    let first = world.handle.register(request("first", "test.run"));
+    world.disk.wait_for_held_append();
+    let before: Vec<_> = (0..5_000)
+        .map(|index| {
+            world
+                .handle
+                .register(request(&format!("{index}"), "test.run"))
+        })
+        .collect();
+    world.handle.stop();
+    let after = world.handle.register(request("after", "test.run"));
+    world.disk.release_appends();
+    world.wait(first).unwrap();
+    let answers = world.wait(futures_util::future::join_all(before));
+    assert!(answers.iter().all(Result::is_ok));
+    assert_eq!(world.wait(after), Err(EngineError::ShuttingDown));
+    assert!(world.join().is_ok());
+    let later = world.register(request("later", "test.run"));
+    assert_eq!(later, Err(EngineError::ShuttingDown));
+    let snapshot = world.wait(world.handle.snapshot());
+    assert!(matches!(snapshot, Err(EngineError::ShuttingDown)));
+}
+
+#[test]
+fn attempts_are_told_to_stop_and_go_on_at_the_next_start() {
+    let mut world = World::new();
+    let attempt = world.run("a", "test.run");
+    let task = attempt.task.clone();
+    world.handle.stop();
+    world.join().unwrap();
+    assert!(task.is_canceled());
+    attempt.answer(Err(Failure::canceled()));
+    let world = world.crash();
+    let next = world.attempt();
+    assert_eq!((next.task.operation_id(), next.task.attempt()), ("a", 2));
+    next.complete();
+    world.event("a", "completed");
+    let words = ["registered", "started", "retrying", "started", "completed"];
+    assert_eq!(world.words("a"), words);
+}
+
+#[test]
+fn a_daemon_that_ends_begins_nothing_more() {
+    let mut world = World::new();
+    let paused = world.pause();
+    let reply = world.handle.register(request("a", "test.run"));
+    world.handle.stop();
+    drop(paused);
+    assert_eq!(world.wait(reply).unwrap().state, OperationState::Running);
+    world.join().unwrap();
+    assert!(!world.has_new_attempt());
+    let world = world.crash();
+    assert_eq!(world.attempt().task.operation_id(), "a");
+}
+
+/// Protocol §7: `fail` ends as executorLost, one that was canceling is canceled.
+#[test]
+fn interrupted_attempts_end_as_declared() {
+    let world = World::new();
+    world.run("fragile", "test.fragile");
+    world.run("retried", "test.run");
+    let canceling = world.run("canceling", "test.run");
+    world.cancel("canceling").unwrap();
+    drop(canceling);
+    let world = world.crash();
+    assert_eq!(world.attempt().task.operation_id(), "retried");
+    assert!(!world.has_new_attempt());
+    let (_, failed) = world.event("fragile", "failed");
+    assert_eq!(failed.info.last_error.code, Failure::EXECUTOR_LOST);
+    world.event("canceling", "canceled");
+}
+
+/// Protocol §7: the fifth interruption ends it.
+#[test]
+fn the_fifth_interruption_is_the_last() {
+    let mut world = World::new();
+    world.run("a", "test.run");
+    for attempt in 2..=5 {
+        world = world.crash();
+        assert_eq!(world.attempt().task.attempt(), attempt);
+    }
+    let world = world.crash();
+    let (_, failed) = world.event("a", "failed");
+    assert_eq!(failed.info.last_error.code, Failure::EXECUTOR_LOST);
+    assert!(!world.has_new_attempt());
+}
+
+/// Protocol §7: declarations outlive the executor; its operations wait for it.
+#[test]
+fn operations_of_an_executor_that_is_gone_wait_for_it() {
+    let world = World::new();
+    world.run("running", "test.run");
+    world.register(request("holder", "test.create")).unwrap();
+    let world = Setup {
+        with_executor: false,
+        ..Setup::on(&world.disk)
+    }
+    .start();
+    let causes = |world: &World, id: &str| {
+        let snapshot = world.wait(world.handle.snapshot()).unwrap();
+        let operation = snapshot.state.operation(id).unwrap();
+        assert_eq!(operation.state, OperationState::Waiting);
+        let reasons = snapshot.state.reasons(operation);
+        reasons
+            .iter()
+            .map(|reason| reason.cause)
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(causes(&world, "running"), [Cause::Executor]);
+    let late = world.register(request("late", "test.read")).unwrap();
+    let named: Vec<_> = late.reasons.iter().map(|reason| reason.cause).collect();
+    assert_eq!(
+        named,
+        [Cause::Resource, Cause::Executor],
+        "every cause is named"
+    );
+    let world = world.crash();
+    let started = [world.attempt(), world.attempt()];
+    let ids: Vec<_> = started
+        .iter()
+        .map(|attempt| attempt.task.operation_id())
+        .collect();
+    assert_eq!(ids, ["running", "holder"], "oldest first");
+    let [running, holder] = started;
+    drop(running);
+    holder.complete();
+    assert_eq!(world.attempt().task.operation_id(), "late");
+}
