@@ -13,6 +13,7 @@ use super::attempts::Attempts;
 use super::draft::{Answer, Draft};
 use super::executor::Executor;
 use super::housekeeping::Housekeeping;
+use super::post::Post;
 use super::reports::{Early, Report};
 use super::request::{PurgeTarget, Request};
 use super::{EngineConfig, EngineError, EngineHandle, Observer};
@@ -345,7 +346,11 @@ impl Loop {
         let (block, answers) = draft.finish(self.state.head());
         if !block.events.is_empty() {
             if let Err(error) = self.journal.append(block.first - 1, &block) {
-                answers.into_iter().for_each(Answer::fail);
+                let mut post = Post::default();
+                answers
+                    .into_iter()
+                    .for_each(|answer| answer.fail(&mut post));
+                post.deliver();
                 return Err(error);
             }
             self.housekeeping.appended(bytes);
@@ -371,14 +376,15 @@ impl Loop {
             (self.observer)(block);
             self.handle.changes().published(block);
         }
+        let mut post = Post::default();
         for answer in answers {
-            // A caller that has left is no longer interested.
             match answer {
-                Answer::Order(reply, answer) => drop(reply.send(answer)),
-                Answer::Snapshot(reply) => drop(reply.send(self.handle.share(&self.state))),
-                Answer::Purge(reply, count) => drop(reply.send(count)),
+                Answer::Order(asker, answer) => post.add(asker, answer),
+                Answer::Snapshot(asker) => post.add(asker, self.handle.share(&self.state)),
+                Answer::Purge(asker, count) => post.add(asker, count),
             }
         }
+        post.deliver();
         for event in &block.events {
             if let EventBody::Operation(body) = &event.body {
                 self.assign(body);
