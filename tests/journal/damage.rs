@@ -5,11 +5,11 @@ use std::fs;
 use std::path::Path;
 
 use opstead::journal::{Journal, OpenError, ReadError};
-use opstead_core::Cursor;
 use opstead_core::checkpoint::Record;
+use opstead_core::{Cursor, Time};
 
 use crate::folder::{filled, open, raw, refusal};
-use crate::samples::{append, append_registrations, ends, id, noise, registrations};
+use crate::samples::{append, append_registrations, ends, id, noise, registrations, time};
 
 fn block_key(first: Cursor, part: u32) -> Vec<u8> {
     [&b"b"[..], &first.to_be_bytes(), &part.to_be_bytes()].concat()
@@ -218,7 +218,7 @@ fn a_damaged_checkpoint_is_passed_over_while_the_log_reaches_back() {
     fs::write(&path, whole).unwrap();
     let mut journal = open(folder.path()).unwrap();
     assert_eq!(journal.report().checkpoint, Some(6));
-    while journal.trim(opstead_core::Time(u64::MAX), 0).unwrap() {}
+    while journal.trim(Time(u64::MAX), 0).unwrap() {}
     assert_eq!(journal.reader().oldest(), 6);
     drop(journal);
     fs::remove_file(&path).unwrap();
@@ -254,6 +254,49 @@ fn damage_behind_a_checkpoint_is_told_to_its_reader() {
         refusal(folder.path()),
         OpenError::Shorter { head: 9, .. }
     ));
+}
+
+/// Blocks that a checkpoint covers are not read at opening: their damage must neither keep them for
+/// ever nor end the daemon when they are removed.
+#[test]
+fn damaged_blocks_are_removed_like_others() {
+    for (place, most_bytes) in [(4, 0), (4, u64::MAX), (usize::MAX, 0), (20, u64::MAX)] {
+        let folder = filled();
+        checkpoint(&open(folder.path()).unwrap(), 10);
+        change(folder.path(), |log| {
+            for first in [1, 5] {
+                let mut value = log.get(block_key(first, 0)).unwrap().unwrap().to_vec();
+                let place = place.min(value.len() - 1);
+                value[place] = b'\0';
+                log.insert(block_key(first, 0), value).unwrap();
+            }
+        });
+        let mut journal = open(folder.path()).unwrap();
+        while journal.trim(time(7), most_bytes).unwrap() {}
+        let left = if most_bytes == 0 { 9 } else { 6 };
+        assert_eq!(journal.reader().oldest(), left);
+        append_registrations(&mut journal, 1);
+        let events = journal.reader().read(left, 1 << 20).unwrap();
+        assert_eq!(events.len() as Cursor, 11 - left);
+    }
+}
+
+#[test]
+fn a_damaged_beginning_does_not_make_the_log_look_longer() {
+    let folder = filled();
+    let mut journal = open(folder.path()).unwrap();
+    checkpoint(&journal, 10);
+    while journal.trim(time(5), u64::MAX).unwrap() {}
+    drop(journal);
+    let mut kept_bytes = 0;
+    change(folder.path(), |log| {
+        let values = log.scan_prefix("b").values();
+        kept_bytes = values.map(|value| value.unwrap().len() as u64).sum();
+    });
+    flip(folder.path(), &block_key(5, 0));
+    let mut journal = open(folder.path()).unwrap();
+    while journal.trim(Time(0), kept_bytes).unwrap() {}
+    assert_eq!(journal.reader().oldest(), 4);
 }
 
 fn checkpoint(journal: &dyn Journal, head: Cursor) {

@@ -398,6 +398,21 @@ fn trims_by_size<G: Ground>() {
     assert_eq!(journal.reader().oldest(), 9);
 }
 
+/// Appends wait while blocks are removed.
+#[test]
+fn one_call_trims_a_bounded_number_of_bytes() {
+    let ground = Folder::<0>::new();
+    let mut journal = ground.open();
+    for seed in 1..=4 {
+        append(&mut *journal, &registrations(seed, 1, &noise(seed, 3 << 20)));
+    }
+    write_checkpoint(&*journal.reader(), 4);
+    assert!(journal.trim(time(1000), u64::MAX).unwrap());
+    assert_eq!(journal.reader().oldest(), 2);
+    assert!(!journal.trim(time(1000), u64::MAX).unwrap());
+    assert_eq!(journal.reader().oldest(), 3);
+}
+
 fn opens_from_checkpoint_and_the_blocks_after_it<G: Ground>() {
     let ground = G::new();
     let mut journal = ground.open();

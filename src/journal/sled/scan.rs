@@ -98,12 +98,17 @@ fn from_checkpoint(header: &Header, groups: Vec<Group>) -> Tail {
 /// Notes where the log begins, in cursors and in bytes.
 fn set_beginning(db: &Db, oldest: Cursor, tail: &mut Tail) -> Result<(), OpenError> {
     tail.oldest = oldest;
-    let first = oldest + 1;
-    let value = keys::get(db, Kind::Block, first)?.unwrap_or_default();
-    // Whether it is damaged or only unfinished is judged later.
-    if let Ok(envelope) = open_block(first, &value) {
-        tail.removed_bytes = envelope.head.offset;
+    let mut damaged_bytes = 0;
+    for value in Values::between(db, Kind::Block, oldest + 1, tail.head) {
+        let (first, value) = value?;
+        // Whether it is damaged or only unfinished is judged by who reads it.
+        if let Ok(envelope) = open_block(first, &value) {
+            tail.removed_bytes = envelope.head.offset.saturating_sub(damaged_bytes);
+            return Ok(());
+        }
+        damaged_bytes += value.len() as u64;
     }
+    tail.removed_bytes = tail.written_bytes.saturating_sub(damaged_bytes);
     Ok(())
 }
 
