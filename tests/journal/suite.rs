@@ -10,14 +10,22 @@ use opstead_core::checkpoint::Record;
 use opstead_core::{Cursor, Json, Time};
 use tempfile::TempDir;
 
+use crate::folder::raw;
 use crate::samples::{
-    append, append_registrations, ends, id, kwargs, noise, operation, purge, registrations, time,
+    append, append_registrations, ends, id, kwargs, noise, operation, purge, purged, registrations,
+    time,
 };
 
 /// Something that journals are opened on, again and again.
 trait Ground {
     fn with(fingerprint: Fingerprint) -> Self;
     fn open(&self) -> Box<dyn Journal>;
+
+    /// Keys under which records of ended operations lie, where there are keys. The journal must
+    /// be closed.
+    fn archive_keys(&self) -> usize {
+        0
+    }
 
     fn new() -> Self
     where
@@ -71,6 +79,10 @@ impl<const RING_BYTES: usize> Ground for Folder<RING_BYTES> {
     fn open(&self) -> Box<dyn Journal> {
         Box::new(SledJournal::open(self.folder.path(), &self.options).unwrap())
     }
+
+    fn archive_keys(&self) -> usize {
+        raw(self.folder.path()).scan_prefix("a").count()
+    }
 }
 
 macro_rules! suite {
@@ -91,6 +103,7 @@ suite! {
     finds_ended_operations
     tells_ids_with_the_same_fingerprint_apart
     forgets_purged_operations
+    forgets_operations_purged_in_the_block_they_end_in
     leaves_views_of_the_archive_alone
     keeps_a_checkpoint
     trims_by_age_what_a_checkpoint_covers
@@ -305,6 +318,33 @@ fn forgets_purged_operations<G: Ground>() {
     check(&*reader);
     drop((journal, reader));
     check(&*ground.open().reader());
+}
+
+fn forgets_operations_purged_in_the_block_they_end_in<G: Ground>() {
+    let ground = G::new();
+    let mut journal = ground.open();
+    append(&mut *journal, &registrations(1, 4, &kwargs()));
+    let mut block = Block::clone(&ends(5, &[1, 2]));
+    block.events.push(purged(7, &[1, 2]));
+    append(&mut *journal, &Arc::new(block));
+    assert_eq!(journal.reader().archive_bytes(), 0);
+    drop(journal);
+    assert_eq!(ground.archive_keys(), 0);
+    let mut journal = ground.open();
+    assert_eq!(journal.head(), 7);
+    assert!(journal.reader().archive().is_empty());
+    assert!(journal.reader().ended(&id(1)).unwrap().is_none());
+    // One that stays keeps the records of its block.
+    let mut block = Block::clone(&ends(8, &[3, 4]));
+    block.events.push(purged(10, &[3]));
+    append(&mut *journal, &Arc::new(block));
+    assert!(journal.reader().ended(&id(3)).unwrap().is_none());
+    drop(journal);
+    let mut journal = ground.open();
+    assert!(journal.reader().ended(&id(4)).unwrap().is_some());
+    append(&mut *journal, &purge(11, &[4]));
+    drop(journal);
+    assert_eq!(ground.archive_keys(), 0);
 }
 
 fn leaves_views_of_the_archive_alone<G: Ground>() {

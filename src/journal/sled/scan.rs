@@ -181,7 +181,7 @@ fn check<'a>(
 ) -> Result<Checked<'a>, String> {
     let envelope = open_block(first, bytes)?;
     let index = envelope.index()?;
-    if is_last && !index.ended.is_empty() {
+    if is_last && index.archive_bytes > 0 {
         let records = keys::get(db, Kind::Archive, first).map_err(|error| error.to_string())?;
         decode_archive(
             first,
