@@ -2,6 +2,7 @@
 //! was acknowledged is ever missing without a word.
 
 use std::fs;
+use std::ops::Range;
 use std::path::Path;
 
 use opstead::journal::{Journal, OpenError, ReadError};
@@ -185,6 +186,19 @@ fn a_flipped_byte_in_the_database_never_loses_anything_silently() {
     assert!(refused > 0);
 }
 
+/// Where the frames of a checkpoint lie, their lengths included; the last is the footer.
+fn frames(checkpoint: &[u8]) -> Vec<Range<usize>> {
+    let mut frames = Vec::new();
+    let mut at = 0;
+    while at < checkpoint.len() {
+        let length = u32::from_le_bytes(checkpoint[at..at + 4].try_into().unwrap());
+        let end = at + 4 + length as usize;
+        frames.push(at..end);
+        at = end;
+    }
+    frames
+}
+
 #[test]
 fn a_damaged_checkpoint_is_passed_over_while_the_log_reaches_back() {
     let folder = filled();
@@ -193,17 +207,25 @@ fn a_damaged_checkpoint_is_passed_over_while_the_log_reaches_back() {
     drop(journal);
     let path = folder.path().join(format!("checkpoint.{:020}", 6));
     let whole = fs::read(&path).unwrap();
-    for place in 0..whole.len() {
+    let frames = frames(&whole);
+    let footer = frames.last().unwrap();
+    let lengths = frames
+        .iter()
+        .map(|frame| frame.start)
+        .flat_map(|at| at..at + 4);
+    let some = (0..whole.len()).step_by(64);
+    for place in some.chain(lengths).chain(footer.clone()) {
         let mut bytes = whole.clone();
         bytes[place] ^= 1;
         fs::write(&path, bytes).unwrap();
-        if place % 64 == 0 {
-            let journal = open(folder.path()).unwrap();
-            assert_eq!(journal.report().checkpoints_skipped, 1);
-            assert!(journal.reader().checkpoint().unwrap().is_none());
-            assert_eq!(journal.reader().read(0, 1 << 20).unwrap().len(), 10);
-        }
+        let journal = open(folder.path()).unwrap();
+        assert_eq!(journal.report().checkpoints_skipped, 1, "byte {place}");
+        assert!(journal.reader().checkpoint().unwrap().is_none());
+        assert_eq!(journal.reader().read(0, 1 << 20).unwrap().len(), 10);
     }
+    let footless = &whole[..footer.start];
+    fs::write(&path, footless).unwrap();
+    assert_eq!(open(folder.path()).unwrap().report().checkpoints_skipped, 1);
     fs::write(&path, &whole[..whole.len() - 1]).unwrap();
     fs::write(path.with_extension("tmp"), "unfinished").unwrap();
     assert_eq!(open(folder.path()).unwrap().report().checkpoints_skipped, 1);
