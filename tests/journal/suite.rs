@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use opstead::journal::{
-    AppendError, Block, Fault, Fingerprint, Journal, MemoryDisk, MemoryJournal, Options, ReadError,
-    Reader, SledJournal, fingerprint,
+    AppendError, Block, Fingerprint, InjectedFault, Journal, MemoryDisk, MemoryJournal, Options,
+    ReadError, Reader, SledJournal, fingerprint,
 };
 use opstead_core::checkpoint::Record;
 use opstead_core::{Cursor, Json, Time};
@@ -438,13 +438,42 @@ fn trims_by_size<G: Ground>() {
     assert_eq!(journal.reader().oldest(), 9);
 }
 
+/// The index of the archive is written piece by piece, so a block whose operations were registered
+/// far apart comes in several.
+#[test]
+fn a_checkpoint_keeps_blocks_of_operations_registered_far_apart() {
+    let ground = Folder::<0>::new();
+    let mut journal = ground.open();
+    let far: Vec<Cursor> = (2..=5001).collect();
+    append(&mut *journal, &registrations(1, 5002, &Json::null()));
+    append(&mut *journal, &ends(5003, &[1, 5002]));
+    append(&mut *journal, &ends(5005, &far));
+    let head = journal.head();
+    let bytes = journal.reader().archive_bytes();
+    write_checkpoint(&*journal.reader(), head);
+    drop(journal);
+    let mut journal = ground.open();
+    assert_eq!(journal.reader().archive().len(), 5002);
+    assert_eq!(journal.reader().archive_bytes(), bytes);
+    append(&mut *journal, &purge(head + 1, &[1]));
+    assert!(journal.reader().ended(&id(5002)).unwrap().is_some());
+    append(&mut *journal, &purge(head + 2, &[5002]));
+    append(&mut *journal, &purge(head + 3, &far));
+    assert_eq!(journal.reader().archive_bytes(), 0);
+    drop(journal);
+    assert_eq!(ground.archive_keys(), 0);
+}
+
 /// Appends wait while blocks are removed.
 #[test]
 fn one_call_trims_a_bounded_number_of_bytes() {
     let ground = Folder::<0>::new();
     let mut journal = ground.open();
     for seed in 1..=4 {
-        append(&mut *journal, &registrations(seed, 1, &noise(seed, 3 << 20)));
+        append(
+            &mut *journal,
+            &registrations(seed, 1, &noise(seed, 3 << 20)),
+        );
     }
     write_checkpoint(&*journal.reader(), 4);
     assert!(journal.trim(time(1000), u64::MAX).unwrap());
@@ -483,7 +512,7 @@ fn opens_from_checkpoint_and_the_blocks_after_it<G: Ground>() {
 
 #[test]
 fn a_memory_disk_fails_when_told_to() {
-    for (fault, kept) in [(Fault::Lost, 2), (Fault::Kept, 3)] {
+    for (fault, kept) in [(InjectedFault::Lost, 2), (InjectedFault::Kept, 3)] {
         let disk = MemoryDisk::default();
         let mut journal = MemoryJournal::open(&disk);
         append_registrations(&mut journal, 1);

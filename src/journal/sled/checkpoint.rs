@@ -17,7 +17,6 @@ use serde::{Deserialize, Serialize};
 
 use super::durable::sync_folder;
 use super::envelope::{Envelope, seal, unseal};
-use super::tail::Kept;
 use crate::journal::ReadError;
 
 const PREFIX: &str = "checkpoint.";
@@ -49,22 +48,14 @@ pub(super) struct Header {
     pub(super) written_bytes: u64,
 }
 
-/// The records that are kept of one block.
+/// Records that are kept of one block; it may have several groups.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Group {
     pub(super) block: Cursor,
+    /// Bytes of all records of the block.
     pub(super) bytes: u64,
     /// Sequence, state, end, fingerprint, place in the block.
     pub(super) entries: Vec<(Cursor, OperationState, Time, u64, u32)>,
-}
-
-impl Group {
-    pub(super) fn kept(&self) -> Kept {
-        Kept {
-            records: self.entries.len() as u32,
-            bytes: self.bytes,
-        }
-    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -150,26 +141,32 @@ pub(super) fn list(folder: &Path) -> io::Result<Vec<PathBuf>> {
     Ok(found)
 }
 
-/// Reads a checkpoint to its end and gives what opening needs of it. The state is only checked,
-/// not decoded.
-pub(super) fn verify(path: &Path) -> Result<(Place, Header, Vec<Group>), String> {
+/// Reads a checkpoint to its end and gives what opening needs of it, the archive index group by
+/// group. The state is only checked, not decoded.
+pub(super) fn verify(
+    path: &Path,
+    mut take_in: impl FnMut(Group),
+) -> Result<(Place, Header), String> {
     let mut frames = Frames::open(path, 0).map_err(|error| error.to_string())?;
     let first = frames.next_frame()?.ok_or("it is empty")?;
     let header: Header = one_line(Section::Header, &first)?;
-    let mut groups = Vec::new();
+    let mut groups = 0;
     let mut state = frames.at;
     loop {
         let frame = frames.next_frame()?.ok_or("it is cut off")?;
         let envelope = unseal::<Section>(&frame)?;
         match envelope.head {
             Section::Archive => {
-                groups.append(&mut lines(&envelope)?);
+                for group in lines(&envelope)? {
+                    take_in(group);
+                    groups += 1;
+                }
                 state = frames.at;
             }
             Section::State => {}
             Section::Footer => {
                 let footer: Footer = one_line(Section::Footer, &frame)?;
-                if footer.groups != groups.len() as u64 {
+                if footer.groups != groups {
                     return Err("parts of the archive index are missing".into());
                 }
                 break;
@@ -182,7 +179,7 @@ pub(super) fn verify(path: &Path) -> Result<(Place, Header, Vec<Group>), String>
         head: header.head,
         state,
     };
-    Ok((place, header, groups))
+    Ok((place, header))
 }
 
 impl Place {
