@@ -10,7 +10,9 @@ use opstead_core::checkpoint::Record;
 use opstead_core::{Cursor, Time};
 
 use crate::folder::{filled, open, raw, refusal};
-use crate::samples::{append, append_registrations, ends, id, noise, registrations, time};
+use crate::samples::{
+    append, append_registrations, ends, id, noise, operation, registrations, time,
+};
 
 fn block_key(first: Cursor, part: u32) -> Vec<u8> {
     [&b"b"[..], &first.to_be_bytes(), &part.to_be_bytes()].concat()
@@ -248,6 +250,34 @@ fn a_damaged_checkpoint_is_passed_over_while_the_log_reaches_back() {
         refusal(folder.path()),
         OpenError::NoCheckpoint { oldest: 6 }
     ));
+}
+
+/// A checkpoint that is damaged between opening and reading never gives a part for the whole.
+#[test]
+fn a_checkpoint_damaged_after_opening_is_told_to_its_reader() {
+    let folder = filled();
+    let journal = open(folder.path()).unwrap();
+    let records =
+        (1..=4).map(|seed| Record::Operation(operation(seed, seed, noise(seed, 400_000))));
+    let written = journal.reader().write_checkpoint(6, &mut { records });
+    written.unwrap();
+    let path = folder.path().join(format!("checkpoint.{:020}", 6));
+    let whole = fs::read(&path).unwrap();
+    let frames = frames(&whole);
+    let is_refused = |bytes: &[u8]| {
+        fs::write(&path, bytes).unwrap();
+        let records = journal.reader().checkpoint().unwrap().unwrap().records;
+        records.last().unwrap().is_err()
+    };
+    assert!(!is_refused(&whole));
+    for frame in &frames[1..] {
+        assert!(is_refused(&whole[..frame.start]), "cut off");
+        let without = [&whole[..frame.start], &whole[frame.end..]].concat();
+        assert!(is_refused(&without), "one is missing");
+        let mut flipped = whole.clone();
+        flipped[frame.end - 1] ^= 1;
+        assert!(is_refused(&flipped), "one is damaged");
+    }
 }
 
 /// Blocks that a checkpoint covers are not read at opening, so their damage shows when somebody

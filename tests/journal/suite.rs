@@ -438,6 +438,27 @@ fn trims_by_size<G: Ground>() {
     assert_eq!(journal.reader().oldest(), 9);
 }
 
+/// Frames are decoded side by side; every number of them comes back in order, to the last.
+#[test]
+fn a_checkpoint_of_many_frames_comes_back_in_order() {
+    let ground = Folder::<0>::new();
+    let mut journal = ground.open();
+    append_registrations(&mut *journal, 1);
+    for count in 0..7 {
+        let mut written = vec![Record::Head(1)];
+        let operations =
+            (1..=count).map(|sequence| operation(sequence, sequence, noise(sequence, 400_000)));
+        written.extend(operations.map(Record::Operation));
+        let reader = journal.reader();
+        reader
+            .write_checkpoint(count + 1, &mut written.clone().into_iter())
+            .unwrap();
+        let found = reader.checkpoint().unwrap().unwrap().records;
+        assert!(found.map(Result::unwrap).eq(written));
+        append_registrations(&mut *journal, 1);
+    }
+}
+
 /// The index of the archive is written piece by piece, so a block whose operations were registered
 /// far apart comes in several.
 #[test]
