@@ -9,6 +9,7 @@ use super::outlet::Outlet;
 use super::replay::Replay;
 use super::router::{Next, Router};
 use super::scan::Room;
+use super::seats::Seats;
 use super::subscription::Subscription;
 use super::tail::{LogBlock, Tail};
 use super::{Alert, Closed, Encode, SubscribeError};
@@ -20,6 +21,8 @@ use crate::journal::{Block, Reader};
 pub struct HubLimits {
     /// Subscriptions, reads that wait included.
     pub subscriptions: usize,
+    /// The filters of all of them.
+    pub filter_bytes: usize,
     /// The newest blocks.
     pub tail_bytes: usize,
     /// Alerts that wait for one subscriber, and those handed out at once.
@@ -42,6 +45,7 @@ impl Default for HubLimits {
     fn default() -> Self {
         Self {
             subscriptions: 20_000,
+            filter_bytes: 64 << 20,
             tail_bytes: 32 << 20,
             queue_alerts: 1_024,
             queue_bytes: 1 << 20,
@@ -69,6 +73,7 @@ pub struct SubscribeRequest {
 pub struct Hub {
     pub(super) replay: Arc<Replay>,
     pub(super) limits: HubLimits,
+    pub(super) seats: Arc<Seats>,
     encode: Box<Encode>,
     router: Mutex<Router>,
     /// Everything up to here is in the queues of those who are live. Written under the router's
@@ -92,6 +97,7 @@ impl Hub {
         };
         Arc::new(Self {
             router: Mutex::new(Router::new(Tail::new(head, limits.tail_bytes), queue)),
+            seats: Arc::new(Seats::new(limits.subscriptions, limits.filter_bytes)),
             routed: AtomicU64::new(head),
             count: AtomicU64::new(0),
             encode: Box::new(encode),
@@ -137,7 +143,7 @@ impl Hub {
 
     /// How many subscriptions there are, reads that wait included.
     pub fn subscriptions(&self) -> usize {
-        self.router().len()
+        self.seats.len()
     }
 
     /// Whether the log can be told from behind a cursor.
@@ -169,16 +175,19 @@ impl Hub {
         filter: Filter,
         place: Cursor,
     ) -> Result<Subscription, SubscribeError> {
+        let seat = self.seats.take(&filter)?;
         let outlet = Arc::new(Outlet::new(filter, place));
-        let mut router = self.router();
-        let most = self.limits.subscriptions;
-        if router.len() >= most {
-            return Err(SubscribeError::TooMany { most });
-        }
-        let key = router.insert(&outlet);
-        drop(router);
+        let key = self.router().insert(&outlet);
         let number = self.count.fetch_add(1, Ordering::Relaxed) + 1;
-        Ok(Subscription::new(self.clone(), outlet, key, number, place))
+        Ok(Subscription {
+            oldest: self.replay.reader().oldest(),
+            id: number.to_string(),
+            hub: self.clone(),
+            outlet,
+            key,
+            start: place,
+            _seat: seat,
+        })
     }
 
     pub(super) fn close(&self, key: usize) {

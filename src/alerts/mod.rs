@@ -29,6 +29,7 @@ mod read;
 mod replay;
 mod router;
 mod scan;
+mod seats;
 mod subscription;
 mod tail;
 
@@ -63,9 +64,11 @@ pub enum SubscribeError {
         /// The present log.
         log_id: String,
     },
-    /// As many subscriptions as are allowed exist.
-    #[error("there are {most} subscriptions, which is all that is allowed")]
+    /// The subscriptions there are take all that is allowed.
+    #[error("there are already as many {what} as are allowed, which is {most}")]
     TooMany {
+        /// What there would be too many of.
+        what: &'static str,
         /// How many are allowed.
         most: usize,
     },

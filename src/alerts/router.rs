@@ -41,10 +41,6 @@ impl Router {
         }
     }
 
-    pub(super) fn len(&self) -> usize {
-        self.filters.len()
-    }
-
     /// Takes an outlet in; the key is for `remove`.
     pub(super) fn insert(&mut self, outlet: &Arc<Outlet>) -> usize {
         let key = self.free.pop().unwrap_or_else(|| {

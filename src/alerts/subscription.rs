@@ -9,36 +9,21 @@ use super::hub::Hub;
 use super::outlet::{Outlet, Taken};
 use super::router::Next;
 use super::scan::{Room, Scan};
+use super::seats::Seat;
 use super::{Alert, Closed};
 
 /// A filter and a place in the log. Dropping it ends it.
 pub struct Subscription {
-    hub: Arc<Hub>,
-    outlet: Arc<Outlet>,
-    key: usize,
-    id: String,
-    start: Cursor,
-    oldest: Cursor,
+    pub(super) hub: Arc<Hub>,
+    pub(super) outlet: Arc<Outlet>,
+    pub(super) key: usize,
+    pub(super) id: String,
+    pub(super) start: Cursor,
+    pub(super) oldest: Cursor,
+    pub(super) _seat: Seat,
 }
 
 impl Subscription {
-    pub(super) fn new(
-        hub: Arc<Hub>,
-        outlet: Arc<Outlet>,
-        key: usize,
-        number: u64,
-        start: Cursor,
-    ) -> Self {
-        Self {
-            oldest: hub.replay.reader().oldest(),
-            id: number.to_string(),
-            hub,
-            outlet,
-            key,
-            start,
-        }
-    }
-
     /// Its name on the wire: digits, unique as long as the daemon runs.
     pub fn id(&self) -> &str {
         &self.id

@@ -32,6 +32,7 @@ enum Home {
 }
 
 impl<K: Clone + Eq + Hash + Ord> FilterSet<K> {
+    /// A set without filters.
     pub fn new() -> FilterSet<K> {
         FilterSet {
             filed: HashMap::new(),
@@ -44,10 +45,12 @@ impl<K: Clone + Eq + Hash + Ord> FilterSet<K> {
         }
     }
 
+    /// How many keys have a filter.
     pub fn len(&self) -> usize {
         self.filed.len()
     }
 
+    /// Whether no key has a filter.
     pub fn is_empty(&self) -> bool {
         self.filed.is_empty()
     }
