@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use opstead_core::Cursor;
+use tokio::sync::watch;
 
 use super::outlet::Outlet;
 use super::replay::Replay;
@@ -78,7 +79,7 @@ pub struct Hub {
     router: Mutex<Router>,
     /// Everything up to here is in the queues of those who are live. Written under the router's
     /// lock, after the block is through.
-    routed: AtomicU64,
+    pub(super) routed: watch::Sender<Cursor>,
     /// Subscriptions so far.
     count: AtomicU64,
 }
@@ -98,7 +99,7 @@ impl Hub {
         Arc::new(Self {
             router: Mutex::new(Router::new(Tail::new(head, limits.tail_bytes), queue)),
             seats: Arc::new(Seats::new(limits.subscriptions, limits.filter_bytes)),
-            routed: AtomicU64::new(head),
+            routed: watch::Sender::new(head),
             count: AtomicU64::new(0),
             encode: Box::new(encode),
             replay: Arc::new(Replay::new(
@@ -121,7 +122,7 @@ impl Hub {
         }
         let head = block.last();
         let woken = router.publish(block);
-        self.routed.store(head, Ordering::Release);
+        self.routed.send_replace(head);
         drop(router);
         for outlet in woken {
             outlet.wake();
@@ -209,7 +210,7 @@ impl Hub {
     }
 
     pub(super) fn routed(&self) -> Cursor {
-        self.routed.load(Ordering::Acquire)
+        *self.routed.borrow()
     }
 
     /// Makes alerts ready to be handed out.

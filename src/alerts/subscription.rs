@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use opstead_core::Cursor;
-use tokio::task::consume_budget;
+use tokio::task::yield_now;
 
 use super::hub::Hub;
 use super::outlet::{Outlet, Taken};
@@ -69,7 +69,7 @@ impl Subscription {
                 return Ok(alerts);
             }
             // A narrow filter may go through much of the log before it finds anything.
-            consume_budget().await;
+            yield_now().await;
         }
     }
 

@@ -111,7 +111,10 @@ async fn the_place_of_one_that_lags_stays_before_what_it_was_not_told() {
     assert_eq!(subscription.place(), 1);
     assert_eq!(silent.place(), 0);
     assert_eq!(read_through(&mut subscription, 4).await.len(), 3);
-    assert!(subscription.next_batch().now_or_never().is_none());
+    // It makes way after each block that it goes through in vain.
+    for _ in 0..3 {
+        assert!(subscription.next_batch().now_or_never().is_none());
+    }
     world.publish(&["image.a"]);
     assert_eq!(subscription.place(), 7);
 }
