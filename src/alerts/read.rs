@@ -45,7 +45,7 @@ impl Hub {
     pub async fn read(self: &Arc<Self>, request: ReadRequest) -> Result<Page, ReadError> {
         let deadline = Instant::now() + request.timeout;
         let mut seat = None;
-        let mut routed = self.routed.subscribe();
+        let mut routed = self.routed();
         let mut place = self.check(request.after, request.log_id.as_deref())?;
         loop {
             let page = self.scan(&request.filter, place, request.limit).await?;

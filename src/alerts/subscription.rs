@@ -7,7 +7,6 @@ use tokio::task::yield_now;
 
 use super::hub::Hub;
 use super::outlet::{Outlet, Taken};
-use super::router::Next;
 use super::scan::{Room, Scan};
 use super::seats::Seat;
 use super::{Alert, Closed};
@@ -48,7 +47,7 @@ impl Subscription {
     /// has matched for long. What a bookmark tells.
     pub fn place(&self) -> Cursor {
         // In this order: what was routed before the queue is looked at is in it.
-        let routed = self.hub.routed();
+        let routed = *self.hub.routing.routed().borrow();
         self.outlet.place(routed)
     }
 
@@ -75,12 +74,11 @@ impl Subscription {
 
     /// One step towards the head. Nothing is awaited once the place has moved.
     async fn catch_up(&mut self) -> Result<Vec<Arc<Alert>>, Closed> {
+        if self.hub.join(&self.outlet) {
+            return Ok(Vec::new());
+        }
         let place = self.outlet.lagging_place();
-        let blocks = match self.hub.next(&self.outlet) {
-            Next::Live => return Ok(Vec::new()),
-            Next::Blocks(blocks) => blocks,
-            Next::Journal => self.hub.replay.after(place).await?,
-        };
+        let blocks = self.hub.blocks_after(place).await?;
         let room = Room {
             alerts: self.hub.limits.queue_alerts,
             bytes: self.hub.limits.queue_bytes,
