@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use futures_util::FutureExt;
-use opstead::alerts::ReadRequest;
+use opstead::alerts::{HubLimits, ReadRequest};
 
 use crate::world::{FOR_EVER, World, copy, glob, next, read_through, roomy, tiny, told};
 
@@ -148,17 +148,25 @@ async fn giving_up_the_wait_loses_nothing() {
 /// up by themselves.
 #[tokio::test]
 async fn what_comes_too_fast_to_be_routed_is_told_nevertheless() {
-    let mut world = World::new(tiny());
-    let mut subscription = world.waiting("vm.*");
-    let mut blocks = Vec::new();
-    for _ in 0..2_000 {
+    let mut world = World::new(HubLimits {
+        tail_bytes: 1,
+        queue_alerts: 10_000,
+        queue_bytes: 64 << 20,
+        ..roomy()
+    });
+    let mut subscriptions: Vec<_> = (0..20).map(|_| world.waiting("vm.*")).collect();
+    // The first one keeps the router busy for long.
+    let mut blocks = vec![copy(&world.append(&["vm.a"; 5_000]))];
+    for _ in 0..100 {
         blocks.push(copy(&world.append(&["vm.a", "image.a"])));
     }
     for block in &blocks {
         world.hub.publish(block);
     }
-    let all = read_through(&mut subscription, 3_999).await;
-    assert_eq!(all, world.expected(&glob("vm.*"), 0));
+    for subscription in &mut subscriptions {
+        let all = read_through(subscription, 5_199).await;
+        assert_eq!(all, world.expected(&glob("vm.*"), 0));
+    }
 }
 
 /// What is published can be read at once, whether or not it is routed.
