@@ -137,9 +137,11 @@ async fn pump(
     _permit: impl Send + 'static,
 ) {
     let outcome = tokio::select! {
-        outcome = std::panic::AssertUnwindSafe(pump).catch_unwind() => outcome,
-        () = push.closed() => Ok(()),
+        // In this order: a pump that may go on could send after the answer that it has ended.
+        biased;
         () = ended.notified() => Ok(()),
+        () = push.closed() => Ok(()),
+        outcome = std::panic::AssertUnwindSafe(pump).catch_unwind() => outcome,
     };
     push.connection.unsubscribe(&subscription);
     if outcome.is_err() {
