@@ -19,6 +19,9 @@ use super::push;
 use super::token::Token;
 use super::worker::{Accepted, Shared, work};
 
+/// Threads of each worker for what looks at many records; further such calls wait their turn.
+const BLOCKING_THREADS: usize = 4;
+
 /// Where to listen, for whom, and within which limits.
 #[derive(Debug, Clone)]
 pub struct Config {
@@ -179,6 +182,7 @@ impl RpcServer {
             });
             let runtime = tokio::runtime::Builder::new_current_thread()
                 .enable_all()
+                .max_blocking_threads(BLOCKING_THREADS)
                 .build()?;
             runtimes.push((
                 runtime,
@@ -201,8 +205,11 @@ impl RpcServer {
         }
         for (number, (runtime, work)) in runtimes.into_iter().enumerate() {
             let thread = std::thread::Builder::new().name(format!("rpc-{number}"));
-            self.workers
-                .push(thread.spawn(move || runtime.block_on(work))?);
+            self.workers.push(thread.spawn(move || {
+                runtime.block_on(work);
+                // Dropping it would wait for reads of the disk, however long they take.
+                runtime.shutdown_background();
+            })?);
         }
         Ok(())
     }

@@ -1,5 +1,7 @@
 //! The server's end: nothing hangs, and who waits is told.
 
+use std::time::Duration;
+
 use opstead::rpc::Limits;
 use serde_json::json;
 use tokio::io::AsyncWriteExt;
@@ -39,6 +41,23 @@ async fn stopping_tells_those_who_wait_and_ends() {
     assert_eq!(hanging.receive().await, None);
     stopping.join().unwrap();
     assert!(TcpStream::connect(fixture.address).await.is_err());
+}
+
+/// A read that does not come back, of a disk that hangs say, does not keep the server.
+#[tokio::test]
+async fn a_blocked_thread_does_not_delay_the_end() {
+    let mut fixture = Fixture::with(Limits {
+        stop_timeout_ms: 50,
+        ..Limits::default()
+    });
+    let mut ws = fixture.connect().await;
+    ws.send(&request(1, "block", json!([]))).await;
+    fixture.seen.over.notified().await;
+    let stopping = fixture.stop();
+    let stopped = tokio::task::spawn_blocking(move || stopping.join().unwrap());
+    let in_time = tokio::time::timeout(Duration::from_secs(10), stopped).await;
+    fixture.release.add_permits(1);
+    assert!(in_time.is_ok(), "it waited for the blocked thread");
 }
 
 /// A call in flight that ends in time is answered.
