@@ -155,13 +155,13 @@ impl Signals {
     }
 }
 
-/// Waits for the end, and ends in order: no new orders, what was ordered made
+/// Waits for the end, and ends in order: no new connections, no new orders, what was ordered made
 /// durable and answered, then the connections, then the attempts.
 fn run(
     runtime: &Runtime,
     mut signals: Signals,
     engine: Engine,
-    server: RpcServer,
+    mut server: RpcServer,
 ) -> Result<(), ServeError> {
     let handle = engine.handle.clone();
     let (ended, mut engine_ended) = tokio::sync::oneshot::channel();
@@ -178,6 +178,8 @@ fn run(
             _ = &mut engine_ended => {}
         }
     });
+    // Before the data folder is free for another daemon, whose socket has the same path.
+    server.close_listeners();
     handle.stop();
     let result = joined
         .join()
