@@ -102,7 +102,7 @@ fn alerts(table: &mut MethodTable, api: &Api) {
         let opened: Later<_> = Box::pin(async move { api.subscribe(params, push, id).await });
         Ok(opened)
     });
-    table.method("alerts.unsubscribe", |call| {
+    table.web_socket_method("alerts.unsubscribe", |call| {
         let AlertsUnsubscribeParams { subscription } = params(&call)?;
         if call.connection.unsubscribe(&subscription) {
             return Ok(Answer::small(&true)?.into());
