@@ -114,6 +114,15 @@ fn table(seen: &Arc<Seen>, release: &Arc<Semaphore>) -> MethodTable {
     add_blocking(&mut table, seen, release);
     add_big(&mut table, seen);
     add_pushing(&mut table, seen);
+    let release = Arc::clone(release);
+    table.subscription("push.slow", move |call, _| {
+        let release = Arc::clone(&release);
+        let opened = opened(call, |_| std::future::pending());
+        Ok(Box::pin(async move {
+            release.acquire().await.unwrap().forget();
+            opened?.await
+        }))
+    });
     table
 }
 

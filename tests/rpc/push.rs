@@ -106,6 +106,22 @@ async fn subscriptions_have_a_bound() {
     assert!(ws.call("push.subscribe", json!([0])).await["result"].is_object());
 }
 
+/// The bound comes before the work: what is still being opened counts.
+#[tokio::test]
+async fn a_subscription_that_is_being_opened_has_its_place() {
+    let fixture = Fixture::with(Limits {
+        max_subscriptions: 1,
+        ..Limits::default()
+    });
+    let mut ws = fixture.connect().await;
+    ws.send(&request(1_000, "push.slow", json!([]))).await;
+    let refused = ws.call("push.subscribe", json!([0])).await;
+    assert_eq!(refused["error"]["code"], 1009, "{refused}");
+    fixture.release.add_permits(1);
+    let opened = ws.receive().await.unwrap();
+    assert!(opened["result"].is_object(), "{opened}");
+}
+
 #[tokio::test]
 async fn a_subscription_ends_with_its_client() {
     let fixture = Fixture::new();
