@@ -79,7 +79,7 @@ pub struct RetentionSection {
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct LimitsSection {
-    /// Connections at a time.
+    /// Connections at a time, over TCP and on the Unix socket each.
     pub connections: Option<NonZeroU32>,
     /// Bytes of one request.
     pub request_bytes: Option<NonZeroU32>,

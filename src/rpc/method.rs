@@ -82,7 +82,10 @@ impl fmt::Debug for Reply {
 }
 
 /// Text that was written as JSON a moment ago, taken without being read again.
-#[expect(unsafe_code, reason = "each alert and each answer would be parsed a second time")]
+#[expect(
+    unsafe_code,
+    reason = "each alert and each answer would be parsed a second time"
+)]
 pub(super) fn written(json: String) -> Box<RawValue> {
     // SAFETY: those who call this pass what serde_json wrote, or such values put into an object
     // with constant keys; so it is one JSON value with nothing around it. Tests check it.

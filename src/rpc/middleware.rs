@@ -209,9 +209,9 @@ impl Session {
                 Ok(BatchEntry::Call(request)) => {
                     let id = request.id.clone();
                     ids.push(id.clone());
-                    calls.push(Box::pin(async move {
-                        fenced(&id, self.answer(request)).await
-                    }));
+                    calls.push(Box::pin(
+                        async move { fenced(&id, self.answer(request)).await },
+                    ));
                 }
                 Ok(BatchEntry::Notification(_)) => {
                     let _ = self.connection.refusal();

@@ -137,7 +137,6 @@ impl RpcServer {
             .transpose()?;
         let (stopping, stopped) = watch::channel(false);
         let (stop, stop_library) = stop_channel();
-        let places = Arc::new(Semaphore::new(config.limits.max_connections as usize));
         let shared = Arc::new(Shared::new(
             Arc::new(table),
             methods,
@@ -154,13 +153,7 @@ impl RpcServer {
             stop_library,
             workers: Vec::new(),
         };
-        server.spawn_workers(
-            worker_count(config.workers),
-            &shared,
-            listeners,
-            &places,
-            &stop,
-        )?;
+        server.spawn_workers(worker_count(config.workers), &shared, listeners, &stop)?;
         Ok(server)
     }
 
@@ -202,7 +195,6 @@ impl RpcServer {
         count: usize,
         shared: &Arc<Shared>,
         listeners: Listeners,
-        places: &Arc<Semaphore>,
         stop: &StopHandle,
     ) -> Result<(), StartError> {
         let mut desks = Vec::new();
@@ -223,17 +215,18 @@ impl RpcServer {
                 work(Arc::clone(shared), receiver, load, stop.clone()),
             ));
         }
+        let places = || Arc::new(Semaphore::new(shared.limits.max_connections as usize));
         if let Some((runtime, _)) = runtimes.first() {
             let _context = runtime.enter();
             if let Some(tcp) = listeners.tcp {
                 let tcp = tokio::net::TcpListener::from_std(tcp)?;
                 let hand_on = hand_on(desks.clone());
-                let accept = listener::accept_tcp(tcp, Arc::clone(places), hand_on);
+                let accept = listener::accept_tcp(tcp, places(), hand_on);
                 runtime.spawn(listeners.life.clone().run(accept));
             }
             if let Some(unix) = listeners.unix {
                 let unix = tokio::net::UnixListener::from_std(unix)?;
-                let accept = listener::accept_unix(unix, Arc::clone(places), hand_on(desks));
+                let accept = listener::accept_unix(unix, places(), hand_on(desks));
                 runtime.spawn(listeners.life.run(accept));
             }
         }

@@ -146,7 +146,9 @@ impl Pump {
             match batch {
                 Some(Ok(alerts)) => {
                     for alert in alerts {
-                        self.push.send(written(alert.notification(&self.id))).await?;
+                        self.push
+                            .send(written(alert.notification(&self.id)))
+                            .await?;
                     }
                 }
                 Some(Err(error)) => {
