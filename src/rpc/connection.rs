@@ -9,14 +9,13 @@ use opstead_schema::{ErrorCode, ErrorObject};
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 
 use super::auth::Access;
+use super::errors::overloaded;
 use super::gate::Gate;
 use super::limits::Limits;
 use super::socket::Outgoing;
 
 /// So many calls of a connection without access are answered before it is closed.
 const MAX_REFUSALS: usize = 5;
-/// When to ask again after a bound was reached.
-const RETRY_AFTER_MS: u64 = 1_000;
 
 /// The socket's own part, the same for every request that comes over it.
 #[derive(Debug)]
@@ -192,10 +191,4 @@ impl Drop for WaitPlace {
     fn drop(&mut self) {
         self.0.waits.fetch_sub(1, Ordering::Relaxed);
     }
-}
-
-fn overloaded(message: String) -> ErrorObject {
-    ErrorObject::with(ErrorCode::Overloaded, message, |details| {
-        details.retry_after_ms = Some(RETRY_AFTER_MS);
-    })
 }
