@@ -67,9 +67,9 @@ fn reads(table: &mut MethodTable, api: &Api) {
         let answerer = call.answerer;
         Reply::wait(async move { answerer.json(&api.wait(params).await?) })
     });
-    table.method("rpc.discover", |call| {
+    let document: &RawValue = serde_json::from_str(OPENRPC).expect("the document is JSON");
+    table.method("rpc.discover", move |call| {
         let NoParams {} = params(&call)?;
-        let document: &RawValue = serde_json::from_str(OPENRPC).expect("the document is JSON");
         Ok(Answer::raw(document.to_owned()).into())
     });
 }
