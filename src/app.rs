@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use thiserror::Error;
 use tokio::runtime::{Builder, Runtime};
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 pub use config::{Config, ConfigError};
 
@@ -132,15 +132,37 @@ pub fn serve(options: ServeOptions) -> Result<(), ServeError> {
         },
         method_table(&api),
     )?;
+    let signals = Signals::new(&runtime).map_err(ServeError::Setup)?;
     announce(&server);
-    let result = run(&runtime, engine, server);
+    let result = run(&runtime, signals, engine, server);
     runtime.shutdown_timeout(ATTEMPTS_GRACE);
     result
 }
 
-/// Waits for the end, and ends in order: no new orders, what was ordered made durable and
-/// answered, then the connections, then the attempts.
-fn run(runtime: &Runtime, engine: Engine, server: RpcServer) -> Result<(), ServeError> {
+/// What tells the daemon to end. From when it exists on, the system does not end it by itself.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    fn new(runtime: &Runtime) -> std::io::Result<Self> {
+        let _context = runtime.enter();
+        Ok(Self {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+        })
+    }
+}
+
+/// Waits for the end, and ends in order: no new connections, no new orders, what was ordered made
+/// durable and answered, then the connections, then the attempts.
+fn run(
+    runtime: &Runtime,
+    mut signals: Signals,
+    engine: Engine,
+    mut server: RpcServer,
+) -> Result<(), ServeError> {
     let handle = engine.handle.clone();
     let (ended, mut engine_ended) = tokio::sync::oneshot::channel();
     let joined = std::thread::spawn(move || {
@@ -150,15 +172,14 @@ fn run(runtime: &Runtime, engine: Engine, server: RpcServer) -> Result<(), Serve
         result
     });
     runtime.block_on(async {
-        let mut terminate = signal(SignalKind::terminate()).map_err(ServeError::Setup)?;
-        let mut interrupt = signal(SignalKind::interrupt()).map_err(ServeError::Setup)?;
         tokio::select! {
-            _ = terminate.recv() => tracing::info!("ending on SIGTERM"),
-            _ = interrupt.recv() => tracing::info!("ending on SIGINT"),
+            _ = signals.terminate.recv() => tracing::info!("ending on SIGTERM"),
+            _ = signals.interrupt.recv() => tracing::info!("ending on SIGINT"),
             _ = &mut engine_ended => {}
         }
-        Ok::<_, ServeError>(())
-    })?;
+    });
+    // Before the data folder is free for another daemon, whose socket has the same path.
+    server.close_listeners();
     handle.stop();
     let result = joined
         .join()

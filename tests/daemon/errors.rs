@@ -238,13 +238,19 @@ async fn what_pushes_needs_a_web_socket() {
     let home = Home::new();
     let daemon = home.start();
     let bearer = format!("Bearer {}", daemon.token);
-    let body = request_text(1, "alerts.subscribe", json!({}));
-    let answer = post(daemon.address, &[("authorization", &bearer)], &body).await;
-    let error = &answer.json()["error"];
-    assert_eq!(
-        (&error["code"], &error["data"]["reason"]),
-        (&json!(1015), &json!("needsWebSocket"))
-    );
+    for (method, params) in [
+        ("alerts.subscribe", json!({})),
+        ("alerts.unsubscribe", json!({"subscription": "1.1"})),
+    ] {
+        let body = request_text(1, method, params);
+        let answer = post(daemon.address, &[("authorization", &bearer)], &body).await;
+        let error = &answer.json()["error"];
+        assert_eq!(
+            (&error["code"], &error["data"]["reason"]),
+            (&json!(1015), &json!("needsWebSocket")),
+            "{method}"
+        );
+    }
 }
 
 /// §9: an oversized message gets an error and takes nothing else along.

@@ -58,6 +58,8 @@ async fn a_registration_says_what_became_of_the_request() {
         assert_eq!(registered["event"], "registered");
         assert_eq!(registered["operationId"], registration["id"]);
     }
+    // Without kwargs, by name and by position.
+    session.ok("diagnostic.noop", json!([])).await;
     let made = session.ok("diagnostic.noop", json!({})).await;
     let id = made["id"].as_str().unwrap();
     assert_eq!(made["alertName"], id, "an operation on no object");
