@@ -100,6 +100,19 @@ async fn errors_are_as_in_the_table() {
             assert_eq!(data["logId"], status["logId"]);
         }
     }
+    for (method, params) in [
+        (
+            "alerts.subscribe",
+            json!({"logId": "01AAAAAAAAAAAAAAAAAAAAAAAA"}),
+        ),
+        (
+            "operations.wait",
+            json!({"until": "change", "after": 1_000_000}),
+        ),
+    ] {
+        let data = expect(s, method, params, 1007, "cursorUnknown", false).await;
+        assert_eq!(data["logId"], status["logId"]);
+    }
     s.hold("h2", json!([])).await;
     s.hold("h3", json!([])).await;
     let data = expect(s, register, hold("h4", json!([])), 1009, "overloaded", true).await;
