@@ -89,7 +89,10 @@ async fn waiting_for_everything() {
     );
     session.hold("a", json!([])).await;
     let one = session.ok("operations.wait", json!({"timeoutMs": 1})).await;
-    assert_eq!((&one["operations"][0]["id"], &one["timedOut"]), (&json!("a"), &json!(true)));
+    assert_eq!(
+        (&one["operations"][0]["id"], &one["timedOut"]),
+        (&json!("a"), &json!(true))
+    );
     let both = json!({"ids": ["a"], "filter": "*"});
     assert_eq!(session.error("operations.wait", both).await["code"], -32602);
 }
