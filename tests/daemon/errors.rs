@@ -232,11 +232,7 @@ async fn a_wrong_token_gets_nothing() {
         ..ClientConfig::default()
     };
     let target = format!("ws://{}", daemon.address).parse().unwrap();
-    let refused = match Client::connect(target, config).await {
-        Ok(client) => client.status().await.map(|_| ()),
-        Err(error) => Err(error),
-    };
-    let error = refused.unwrap_err();
+    let error = Client::connect(target, config).await.err().unwrap();
     assert_eq!(error.code(), Some(ErrorCode::Unauthenticated), "{error}");
     assert!(matches!(error, Error::Refused(_)));
     let bearer = format!("Bearer {}", daemon.token);
