@@ -61,11 +61,7 @@ impl Api {
     }
 
     /// The same with a snapshot that is there already.
-    async fn beside_with<T, F>(
-        &self,
-        snapshot: Arc<Snapshot>,
-        work: F,
-    ) -> Result<T, ErrorObject>
+    async fn beside_with<T, F>(&self, snapshot: Arc<Snapshot>, work: F) -> Result<T, ErrorObject>
     where
         T: Send + 'static,
         F: FnOnce(Self, Arc<Snapshot>) -> Result<T, ErrorObject> + Send + 'static,

@@ -36,9 +36,8 @@ impl Api {
         let mut snapshot = self.snapshot().await?;
         let ids: Arc<[Arc<str>]> = ids.into();
         let named = ids.clone();
-        let look = move |api: Self, snapshot: Arc<Snapshot>| {
-            api.first_look(&snapshot, &named, &params)
-        };
+        let look =
+            move |api: Self, snapshot: Arc<Snapshot>| api.first_look(&snapshot, &named, &params);
         let mut awaited = self.beside_with(snapshot.clone(), look).await?;
         let mut is_late = false;
         while !awaited.is_over(&snapshot.state) && !is_late {
@@ -150,9 +149,9 @@ impl Awaited {
         let (until, after) = (self.until, self.after);
         // What was open and is no longer has ended since.
         let is_there = |id: &mut Arc<str>| {
-            state.operation(id).is_none_or(|operation| {
-                until == WaitUntil::Change && operation.cursor > after
-            })
+            state
+                .operation(id)
+                .is_none_or(|operation| until == WaitUntil::Change && operation.cursor > after)
         };
         let is_nothing = self.pending.is_empty() && !self.any && !self.never;
         match self.mode {
