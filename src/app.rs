@@ -104,7 +104,11 @@ pub fn serve(options: ServeOptions) -> Result<(), ServeError> {
     let state = recover(&*reader)?;
     let token = Token::load_or_create(&options.data)?;
     let executors = executors(&config, &options)?;
-    let hub = Hub::new(reader, convert::encode_alert, HubLimits::default());
+    let limits = config.rpc_limits();
+    let mut hub_limits = HubLimits::default();
+    // Sizes in the hub are estimates, so they keep well below.
+    hub_limits.answer_bytes = hub_limits.answer_bytes.min(limits.max_answer_bytes / 2);
+    let hub = Hub::new(reader, convert::encode_alert, hub_limits);
     let runtime = runtime()?;
     let publisher = hub.clone();
     let engine = Engine::start(
@@ -119,7 +123,6 @@ pub fn serve(options: ServeOptions) -> Result<(), ServeError> {
         runtime.handle().clone(),
         Box::new(move |block| publisher.publish(block)),
     )?;
-    let limits = config.rpc_limits();
     let api = Api::new(engine.handle.clone(), hub, config.wire_limits(&limits));
     let server = RpcServer::start(
         rpc::Config {

@@ -137,10 +137,8 @@ impl Hub {
         self: &Arc<Self>,
         request: SubscribeRequest,
     ) -> Result<Subscription, SubscribeError> {
-        let place = match request.after {
-            Some(after) => self.check(after, request.log_id.as_deref())?,
-            None => self.replay.reader().head(),
-        };
+        let after = request.after.unwrap_or_else(|| self.replay.reader().head());
+        let place = self.check(after, request.log_id.as_deref())?;
         self.open(request.filter, place)
     }
 

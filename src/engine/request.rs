@@ -34,7 +34,7 @@ pub(super) enum Request {
 pub enum PurgeTarget {
     /// These; whoever is gone already is passed over.
     Operations(Vec<Purged>),
-    /// Those of these ids; each must be there and done.
+    /// Those of these ids; whoever is not there or not done is passed over.
     Ids(Vec<Arc<str>>),
 }
 

@@ -4,8 +4,8 @@ use std::collections::{HashSet, VecDeque};
 use std::sync::Arc;
 
 use opstead_core::{
-    Change, Command, EventBody, Executed, Failure, Fault, InfoUpdate, Json, Lease, Operation,
-    OperationEvent, Order, Purged, Refusal, Register, Reply, State, Time, Verdict,
+    Change, Command, EventBody, Executed, Failure, InfoUpdate, Json, Lease, Operation,
+    OperationEvent, Order, Purged, Register, Reply, State, Time, Verdict,
 };
 use tokio::sync::mpsc;
 
@@ -324,18 +324,9 @@ impl Loop {
 
     fn ended_by_id(&self, ids: &[Arc<str>], draft: &Draft) -> Result<Vec<Purged>, EngineError> {
         let mut operations = Vec::with_capacity(ids.len());
-        for (index, id) in ids.iter().enumerate() {
-            if self.state.operation(id).is_some() {
-                let fault = Fault::new(format!("/ids/{index}"), format!("{id:?} is not done"));
-                return Err(Refusal::Invalid {
-                    faults: vec![fault],
-                }
-                .into());
-            }
-            let Some(operation) = self.ended(id, draft)? else {
-                return Err(Refusal::OperationNotFound { id: id.clone() }.into());
-            };
-            operations.push(Purged::from(&*operation));
+        for id in ids {
+            let ended = self.ended(id, draft)?;
+            operations.extend(ended.map(|operation| Purged::from(&*operation)));
         }
         Ok(operations)
     }

@@ -58,6 +58,15 @@ impl Api {
         F: FnOnce(Self, Arc<Snapshot>) -> Result<T, ErrorObject> + Send + 'static,
     {
         let snapshot = self.snapshot().await?;
+        self.beside_with(snapshot, work).await
+    }
+
+    /// The same with a snapshot that is there already.
+    async fn beside_with<T, F>(&self, snapshot: Arc<Snapshot>, work: F) -> Result<T, ErrorObject>
+    where
+        T: Send + 'static,
+        F: FnOnce(Self, Arc<Snapshot>) -> Result<T, ErrorObject> + Send + 'static,
+    {
         let api = self.clone();
         match tokio::task::spawn_blocking(move || work(api, snapshot)).await {
             Ok(answer) => answer,
