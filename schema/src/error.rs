@@ -117,7 +117,7 @@ pub struct ErrorDetails {
     /// How the operation ended.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub state: Option<OperationState>,
-    /// Where in the filter, in bytes from its beginning.
+    /// Where in the filter, in characters from its beginning.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub position: Option<u64>,
     /// The oldest place from which alerts can still be read.

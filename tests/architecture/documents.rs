@@ -7,7 +7,12 @@ use opstead::app::Config;
 
 use crate::workspace::{read, read_toml, root};
 
-const DOCUMENTS: [&str; 3] = ["README.md", "ARCHITECTURE.md", "CHANGELOG.md"];
+const DOCUMENTS: [&str; 4] = [
+    "README.md",
+    "ARCHITECTURE.md",
+    "PROTOCOL.md",
+    "CHANGELOG.md",
+];
 
 /// The code blocks of a document in one language.
 pub(crate) fn blocks(document: &str, language: &str) -> Vec<String> {

@@ -9,5 +9,6 @@ mod imports;
 mod manifests;
 mod methods;
 mod paths;
+mod protocol;
 mod session;
 mod workspace;

@@ -55,8 +55,8 @@ async fn the_table_of_claims() {
     }
 }
 
-/// §8: "one reject rejects the whole request, else one postpone postpones it. `conflict.reasons`
-/// holds only the rejecting ones, `Registration.reasons` only the postponing ones."
+/// §8: one reject rejects the whole request, else one postpone postpones it. `conflict.reasons`
+/// holds only the rejecting ones, `Registration.reasons` only the postponing ones.
 #[tokio::test]
 async fn several_claims_are_judged_together() {
     let home = Home::new();
@@ -88,7 +88,7 @@ async fn several_claims_are_judged_together() {
     );
 }
 
-/// §8: "After `[delete, create]` an update waits for both; a second create is rejected."
+/// §8: After `[delete, create]` an update waits for both; a second create is rejected.
 #[tokio::test]
 async fn only_the_last_create_or_delete_rejects() {
     let home = Home::new();
@@ -121,8 +121,8 @@ async fn only_the_last_create_or_delete_rejects() {
     assert_eq!(waited["operations"][0]["state"], "running");
 }
 
-/// §2, Reason: "`blockedBy` holds the 16 oldest blockers in registration order, `more: true` if
-/// there are others".
+/// §2, Reason: `blockedBy` holds the 16 oldest blockers in registration order, `more: true` if
+/// there are others.
 #[tokio::test]
 async fn of_many_blockers_the_oldest_are_named() {
     let home = Home::new();
@@ -185,7 +185,7 @@ async fn canceling_and_canceling_again() {
     assert_eq!(error["data"]["reason"], "operationNotFound");
 }
 
-/// §8: "A postponed operation starts by itself when all that it waited for are done", also across
+/// §8: A postponed operation starts by itself when all that it waited for are done, also across
 /// kill -9, and a mass wake-up leaves nobody behind.
 #[tokio::test]
 async fn a_mass_of_waiting_ones_starts_across_a_restart() {

@@ -148,7 +148,7 @@ async fn errors_are_as_in_the_table() {
     .await;
 }
 
-/// §9: JSON-RPC's own codes keep their meaning; "what is malformed" loses no connection.
+/// §9: JSON-RPC's own codes keep their meaning; what is malformed loses no connection.
 #[tokio::test]
 async fn json_rpcs_own_codes() {
     let home = Home::new();

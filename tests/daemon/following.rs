@@ -67,7 +67,7 @@ pub(crate) fn check_copied(home: &Home) {
     assert_eq!(std::fs::read_dir(pool.join(".partial")).unwrap().count(), 0);
 }
 
-/// "A running copy goes on after restart": SIGTERM and kill -9 alike leave attempt 2 to the next
+/// A running copy goes on after restart: SIGTERM and kill -9 alike leave attempt 2 to the next
 /// daemon, the subscription resumes, and the target is whole (protocol §7 Interrupted, §5.3).
 #[tokio::test]
 async fn a_copy_goes_on_after_a_restart() {

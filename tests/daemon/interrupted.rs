@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use crate::program::Home;
 use crate::session::events;
 
-/// §7: "`retry` (a new attempt…; the fifth interruption ends it)… ends as `executorLost`".
+/// §7: `retry` (a new attempt…; the fifth interruption ends it)… ends as `executorLost`.
 #[tokio::test]
 async fn an_interrupted_operation_is_retried_and_the_fifth_time_ends_it() {
     let home = Home::new();
@@ -48,7 +48,7 @@ async fn an_interrupted_operation_is_retried_and_the_fifth_time_ends_it() {
     assert_eq!(story, expected);
 }
 
-/// §7: "one that was canceling is then canceled": whatever was told to be canceling never runs
+/// §7: one that was canceling is then canceled: whatever was told to be canceling never runs
 /// again.
 #[tokio::test]
 async fn what_was_canceling_is_canceled() {

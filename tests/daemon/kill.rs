@@ -8,7 +8,7 @@ use crate::load::{Ledger, Load, Noise, rounds};
 use crate::program::Home;
 use crate::session::cursors;
 
-/// "Whatever the manager was told is registered, is": every acknowledged id is found with exactly
+/// Whatever the manager was told is registered, is: every acknowledged id is found with exactly
 /// its kwargs and nothing is there twice; a subscriber resumes with neither gap nor repeat
 /// (protocol §3 Registration, §5 promises 2 and 3).
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

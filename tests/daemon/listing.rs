@@ -12,8 +12,8 @@ fn ids(operations: &Value) -> Vec<&str> {
         .collect()
 }
 
-/// §3, `getRunningTasks`: "every operation that is not done and whose **id** matches, in
-/// registration order", by glob and by regexp.
+/// §3, `getRunningTasks`: every operation that is not done and whose **id** matches, in
+/// registration order, by glob and by regexp.
 #[tokio::test]
 async fn running_tasks_are_those_not_done_by_id() {
     let home = Home::new();
@@ -113,7 +113,7 @@ async fn objects_show_their_latest_started_operation() {
 }
 
 /// §3: pages of `operations.list` are in registration order, open and ended ones as one list;
-/// "a page token belongs to its query"; `pageSize` is reduced to 1,000.
+/// a page token belongs to its query; `pageSize` is reduced to 1,000.
 #[tokio::test]
 async fn pages_go_through_all_operations_once() {
     let home = Home::new();
@@ -154,8 +154,8 @@ async fn pages_go_through_all_operations_once() {
     assert_eq!(ids(&large["operations"]), expected);
 }
 
-/// §3, `operations.list`: states, subsystem, methodName, tags; those of one `resource` "running
-/// first, then in the order in which they will execute".
+/// §3, `operations.list`: states, subsystem, methodName, tags; those of one `resource` running
+/// first, then in the order in which they will execute.
 #[tokio::test]
 async fn lists_are_narrowed_by_what_is_asked() {
     let home = Home::new();
@@ -237,7 +237,7 @@ async fn what_is_done_can_be_dismissed() {
     assert_eq!(ids(&kept["operations"]), ["open"]);
 }
 
-/// §3, `filters.test`: "which of the names … match, in the order given"; without names, of the
+/// §3, `filters.test`: which of the names … match, in the order given; without names, of the
 /// present alert names. §4: both kinds match the whole name, case-sensitively.
 #[tokio::test]
 async fn filters_can_be_tried() {
@@ -268,7 +268,7 @@ async fn filters_can_be_tried() {
     assert_eq!(error["code"], -32602, "the filter is required here");
 }
 
-/// §9: "an answer over the size limit is `answerTooLarge` and names the paged method", which then
+/// §9: an answer over the size limit is `answerTooLarge` and names the paged method, which then
 /// gives everything.
 #[tokio::test]
 async fn what_is_too_large_at_once_comes_in_pages() {

@@ -9,7 +9,7 @@ use crate::program::Home;
 
 const CONFIG: &str = "[limits]\nleast_free_bytes = 1048576\n";
 
-/// §3: "It is answered only when the operation is on disk", which means more than in the kernel's
+/// §3: It is answered only when the operation is on disk, which means more than in the kernel's
 /// hands: what was acknowledged before the cut is there after it, with exactly its kwargs.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_power_cut_loses_nothing_that_was_acknowledged() {

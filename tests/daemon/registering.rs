@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use crate::program::Home;
 use crate::session::{claim, hold};
 
-/// §3: "It is answered only when the operation is on disk"; kill -9 right after each answer.
+/// §3: It is answered only when the operation is on disk; kill -9 right after each answer.
 #[tokio::test]
 async fn what_is_answered_is_on_disk() {
     let home = Home::new();
@@ -74,8 +74,8 @@ async fn a_registration_says_what_became_of_the_request() {
     );
 }
 
-/// §3: "The same id with the same method, version (if given) and kwargs (key order aside) answers
-/// the first registration with `existing: true`, running or done; with others: `idReused`."
+/// §3: The same id with the same method, version (if given) and kwargs (key order aside) answers
+/// the first registration with `existing: true`, running or done; with others: `idReused`.
 #[tokio::test]
 async fn a_repeat_is_the_first_registration_again() {
     let home = Home::new();
@@ -140,7 +140,7 @@ async fn a_repeat_is_the_first_registration_again() {
     );
 }
 
-/// §3: "Calls that change something take effect in the order in which one connection sent them".
+/// §3: Calls that change something take effect in the order in which one connection sent them.
 #[tokio::test]
 async fn changing_calls_of_a_connection_keep_their_order() {
     const COUNT: usize = 200;
@@ -171,8 +171,8 @@ async fn changing_calls_of_a_connection_keep_their_order() {
     assert_eq!(registered, expected);
 }
 
-/// §3: "A request that conflicts beyond hope is refused with `conflict`, and nothing of it is
-/// stored"; §3: kwargs against the schema -32602 with all faults and their pointers.
+/// §3: A request that conflicts beyond hope is refused with `conflict`, and nothing of it is
+/// stored; §3: kwargs against the schema -32602 with all faults and their pointers.
 #[tokio::test]
 async fn what_is_refused_leaves_no_trace() {
     let home = Home::new();

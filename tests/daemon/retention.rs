@@ -8,8 +8,8 @@ use serde_json::json;
 use crate::load::Load;
 use crate::program::{Home, NEVER};
 
-/// §5.3: "Further back: `cursorExpired {oldestCursor}`", from which one can resume; §3: alerts are
-/// kept shorter "only when a configured size is reached".
+/// §5.3: Further back: `cursorExpired {oldestCursor}`, from which one can resume; §3: alerts are
+/// kept shorter only when a configured size is reached.
 #[tokio::test]
 async fn a_cursor_further_back_than_is_kept_has_expired() {
     let home = Home::with("[retention]\nalerts_bytes = 2000\n");

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use crate::program::Home;
 
-/// §2: kwargs are "stored and returned exactly, 64-bit numbers and key order included", also after
+/// §2: kwargs are stored and returned exactly, 64-bit numbers and key order included, also after
 /// a restart, and whether the operation is open or done.
 #[tokio::test]
 async fn kwargs_come_back_as_they_went() {
@@ -41,7 +41,7 @@ async fn a_task_is_exactly_id_method_and_kwargs() {
     assert!(text.contains(tasks), "{text}");
 }
 
-/// §2: the result "is present, also when null, once an operation is completed"; optional fields are
+/// §2: the result is present, also when null, once an operation is completed; optional fields are
 /// left out when there is nothing to say.
 #[tokio::test]
 async fn the_result_is_there_once_completed_also_when_null() {
@@ -84,7 +84,7 @@ async fn the_result_is_there_once_completed_also_when_null() {
     }
 }
 
-/// §2: "after a fatal error `result` *is* the error and `error` holds the same, typed"; a canceled
+/// §2: after a fatal error `result` *is* the error and `error` holds the same, typed; a canceled
 /// operation has ended, so number == total.
 #[tokio::test]
 async fn an_error_is_also_the_result() {
@@ -123,8 +123,8 @@ async fn an_error_is_also_the_result() {
     );
 }
 
-/// §2: "An operation that has ended, however it ended, has `number == total`; a running one never
-/// has", in every alert of the log.
+/// §2: An operation that has ended, however it ended, has `number == total`; a running one never
+/// has, in every alert of the log.
 #[tokio::test]
 async fn the_stage_is_complete_exactly_at_the_end() {
     let home = Home::new();

@@ -9,7 +9,7 @@ async fn parse(session: &mut crate::session::Session, id: u64) -> Value {
     answer["result"].clone()
 }
 
-/// §3: mode any or all, until done; "a time-out is no error".
+/// §3: mode any or all, until done; a time-out is no error.
 #[tokio::test]
 async fn waiting_for_any_or_all_to_be_done() {
     let home = Home::new();
@@ -123,7 +123,7 @@ async fn waiting_for_a_change_of_what_has_ended() {
     }
 }
 
-/// §3: "By filter: those not done at the call; none: answers at once".
+/// §3: By filter: those not done at the call; none: answers at once.
 #[tokio::test]
 async fn waiting_by_filter() {
     let home = Home::new();
