@@ -6,6 +6,7 @@
 use std::sync::Arc;
 
 use crate::checkpoint::Record;
+use crate::claims::Wake;
 use crate::event::{Change, Cursor, Event, EventBody, OperationEvent, Purged};
 use crate::operation::{Operation, OperationState, Outcome, Request, Time};
 use crate::state::{Executor, LastWord, Object, State};
@@ -209,6 +210,16 @@ impl State {
         }
     }
 
+    /// One claim of a waiting operation is not met yet after all.
+    fn hold(&mut self, sequence: Cursor) {
+        self.make_unready(sequence);
+        let operation = self
+            .operations
+            .get_mut(&sequence)
+            .expect("a claim belongs to an operation");
+        Arc::make_mut(operation).unmet += 1;
+    }
+
     fn make_ready(&mut self, place: Cursor) {
         let key = self.ready_key(place);
         self.ready.insert(key);
@@ -287,16 +298,17 @@ impl State {
 
     /// The state as a stream of records, each of which stands for itself.
     pub fn records(&self) -> impl Iterator<Item = Record> {
-        let wakes = self.claims.wakes().map(|(resource, after)| Record::Wake {
-            resource: (**resource).clone(),
-            after,
+        let wakes = self.claims.wakes().map(|wake| Record::Wake {
+            resource: wake.resource.clone(),
+            after: wake.after,
+            until: wake.until,
         });
         std::iter::once(Record::Head(self.head))
             .chain(self.declarations.values().cloned().map(Record::Declaration))
             .chain(self.executors.values().cloned().map(Record::Executor))
-            .chain(wakes)
             .chain(self.objects.values().cloned().map(Record::Object))
             .chain(self.operations.values().cloned().map(Record::Operation))
+            .chain(wakes)
     }
 
     /// Takes over one record of a checkpoint; they come in the order of [`State::records`].
@@ -310,13 +322,26 @@ impl State {
             Record::Executor(executor) => {
                 self.executors.insert(executor.name.clone(), executor);
             }
-            Record::Wake { resource, after } => self.claims.restore_wake(resource, after),
             Record::Object(object) => {
                 self.objects.insert(object.alert_name.clone(), object);
             }
             Record::Operation(operation) => {
                 self.count_new(operation.state);
                 self.open(Arc::unwrap_or_clone(operation));
+            }
+            Record::Wake {
+                resource,
+                after,
+                until,
+            } => {
+                let wake = Wake {
+                    resource,
+                    after,
+                    until,
+                };
+                for sequence in self.claims.restore_wake(wake) {
+                    self.hold(sequence);
+                }
             }
         }
     }

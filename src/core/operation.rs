@@ -118,7 +118,7 @@ pub enum OnInterrupt {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Claim {
     /// What is held.
-    pub resource: Resource,
+    pub resource: Arc<Resource>,
     /// What for.
     pub operation: ClaimOperation,
 }
@@ -149,6 +149,14 @@ pub enum ClaimOperation {
 impl ClaimOperation {
     /// Every claim operation.
     pub const ALL: [Self; 4] = [Self::Read, Self::Update, Self::Create, Self::Delete];
+
+    /// Those that reads wait for.
+    pub(crate) const BARRIERS: [Self; 2] = [Self::Create, Self::Delete];
+
+    /// Whether reads wait for it.
+    pub(crate) fn is_barrier(self) -> bool {
+        Self::BARRIERS.contains(&self)
+    }
 
     /// The word on the wire.
     pub fn as_str(self) -> &'static str {

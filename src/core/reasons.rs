@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use crate::claims::Verdict;
+use crate::claims::Judgement;
 use crate::event::Cursor;
 use crate::operation::{Claim, ClaimOperation, Operation, OperationState};
-use crate::refusal::{Cause, Reason};
+use crate::refusal::{Cause, Reason, Refusal};
 use crate::state::State;
 
 impl State {
@@ -17,9 +17,9 @@ impl State {
         let subject = &operation.subject;
         let mut reasons = Vec::new();
         for claim in &operation.request.claims {
-            reasons.extend(ClaimOperation::ALL.into_iter().filter_map(|outstanding| {
-                let (blockers, more) = self.claims.blockers(claim, outstanding, subject.sequence);
-                (!blockers.is_empty()).then(|| self.held(claim, outstanding, &blockers, more))
+            let blockers = self.claims.blockers(claim, subject.sequence);
+            reasons.extend(blockers.map(|(outstanding, blockers, more)| {
+                self.held(claim, outstanding, &blockers, more)
             }));
         }
         reasons.extend(
@@ -33,17 +33,24 @@ impl State {
         reasons
     }
 
-    /// Why the claims can never be met, if they cannot.
-    pub(crate) fn rejections(&self, claims: &[Claim]) -> Vec<Reason> {
-        claims
-            .iter()
-            .filter_map(|claim| match self.claims.judge(claim) {
-                Verdict::Rejected(outstanding, place) => {
-                    Some(self.held(claim, outstanding, &[place], false))
+    /// Whether nothing is in the way of new claims; a refusal, if they can never be met.
+    pub(crate) fn judge(&self, claims: &[Claim]) -> Result<bool, Refusal> {
+        let mut free = true;
+        let mut reasons = Vec::new();
+        for claim in claims {
+            match self.claims.judge(claim) {
+                Judgement::Free => {}
+                Judgement::Postponed => free = false,
+                Judgement::Rejected(outstanding, sequence) => {
+                    reasons.push(self.held(claim, outstanding, &[sequence], false));
                 }
-                Verdict::Free | Verdict::Postponed => None,
-            })
-            .collect()
+            }
+        }
+        if reasons.is_empty() {
+            Ok(free)
+        } else {
+            Err(Refusal::ClaimHeld { reasons })
+        }
     }
 
     /// The executor that can take an operation of this method now, or why none can.
@@ -79,11 +86,11 @@ impl State {
     ) -> Reason {
         Reason {
             cause: Cause::Resource,
-            resource: Some(claim.resource.clone()),
+            resource: Some((*claim.resource).clone()),
             operation: Some(outstanding),
             blocked_by: blockers
                 .iter()
-                .filter_map(|place| self.operations.get(place))
+                .filter_map(|sequence| self.operations.get(sequence))
                 .map(|operation| operation.subject.id.clone())
                 .collect(),
             more,

@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::{Answer, Decision, started};
-use crate::claims::Verdict;
 use crate::command::{Register, Registration, Reply};
 use crate::declaration::{Declaration, MethodKind};
 use crate::event::{Change, EventBody, OperationEvent};
@@ -29,19 +28,14 @@ impl State {
             return Ok(Decision::reply(Reply::Registered(registration)));
         }
         let operation = self.new_operation(limits, register, now)?;
-        let rejections = self.rejections(&operation.request.claims);
-        if !rejections.is_empty() {
-            return Err(Refusal::ClaimHeld {
-                reasons: rejections,
-            });
-        }
+        let free = self.judge(&operation.request.claims)?;
         let registered = OperationEvent {
             subject: operation.subject.clone(),
             state: OperationState::Waiting,
             info: operation.info.clone(),
             change: Change::Registered(operation.request.clone()),
         };
-        let next = self.first_step(&operation);
+        let next = self.first_step(&operation, free);
         Ok(Decision {
             answer: Answer::Registered(operation.subject.sequence),
             events: vec![EventBody::Operation(registered), next],
@@ -49,14 +43,10 @@ impl State {
         })
     }
 
-    /// What follows a registration at once: the start, or the word that it must wait.
-    fn first_step(&self, operation: &Operation) -> EventBody {
-        let request = &operation.request;
-        let free = request
-            .claims
-            .iter()
-            .all(|claim| self.claims.judge(claim) == Verdict::Free);
-        match self.free_executor(&operation.subject.method_name, request.version) {
+    /// What follows a registration at once: the start, or the word that it must wait. `free`:
+    /// nothing is in the way of its claims.
+    fn first_step(&self, operation: &Operation, free: bool) -> EventBody {
+        match self.free_executor(&operation.subject.method_name, operation.request.version) {
             // Whoever was left to be started by a later command is older and goes first.
             Ok(executor) if free && self.next_start().is_none() => {
                 started(operation, executor.clone())
@@ -236,19 +226,17 @@ fn merged_claims(
     faults: &mut Vec<Fault>,
 ) -> Vec<Claim> {
     let mut strongest = BTreeMap::new();
-    let mut add = |resource: Resource, operation: ClaimOperation| {
+    let mut add = |resource: Arc<Resource>, operation: ClaimOperation| {
         let held = strongest.entry(resource).or_insert(operation);
         *held = operation.max(*held);
     };
     for template in &declaration.claims {
         let id = render(&template.id, kwargs, faults);
-        add(
-            Resource {
-                kind: template.kind.clone(),
-                id: id.into(),
-            },
-            template.operation,
-        );
+        let resource = Resource {
+            kind: template.kind.clone(),
+            id: id.into(),
+        };
+        add(resource.into(), template.operation);
     }
     for claim in added {
         add(claim.resource.clone(), claim.operation);
