@@ -6,7 +6,7 @@ use crate::claims::Judgement;
 use crate::event::Cursor;
 use crate::operation::{Claim, ClaimOperation, Operation, OperationState};
 use crate::refusal::{Cause, Reason, Refusal};
-use crate::state::State;
+use crate::state::{Executor, State};
 
 impl State {
     /// Every reason why a waiting operation does not run; none for any other.
@@ -22,11 +22,10 @@ impl State {
                 self.held(claim, outstanding, &blockers, more)
             }));
         }
-        reasons.extend(
-            self.free_executor(&subject.method_name, operation.request.version)
-                .err(),
-        );
-        if reasons.is_empty() {
+        let executor = self.free_executor(&subject.method_name, operation.request.version);
+        if let Err((cause, detail)) = executor {
+            reasons.push(executor_reason(cause, detail));
+        } else if reasons.is_empty() {
             // Everything is free, but it is one of many that are released a few at a time.
             reasons.push(executor_reason(Cause::Executor, Some("queued")));
         }
@@ -54,7 +53,11 @@ impl State {
     }
 
     /// The executor that can take an operation of this method now, or why none can.
-    pub(crate) fn free_executor(&self, method: &str, version: u32) -> Result<&Arc<str>, Reason> {
+    pub(crate) fn free_executor(
+        &self,
+        method: &str,
+        version: u32,
+    ) -> Result<&Executor, (Cause, Option<&'static str>)> {
         let mut cause = Cause::Executor;
         let mut detail = None;
         for executor in self.executors.values().filter(|executor| executor.attached) {
@@ -64,8 +67,8 @@ impl State {
                 }
                 if *offered != version {
                     cause = Cause::Version;
-                } else if executor.running.len() < executor.capacity as usize {
-                    return Ok(&executor.name);
+                } else if executor.is_free() {
+                    return Ok(executor);
                 } else {
                     detail = Some("busy");
                 }
@@ -74,7 +77,7 @@ impl State {
         if detail.is_some() {
             cause = Cause::Executor;
         }
-        Err(executor_reason(cause, detail))
+        Err((cause, detail))
     }
 
     fn held(
