@@ -58,7 +58,7 @@ impl Request {
 /// What the caller wrote. Names are checked only when the order is decided, so they may be long.
 fn register_bytes(register: &Register) -> usize {
     let claims = register.claims.iter().map(|claim| {
-        let Resource { kind, id } = &claim.resource;
+        let Resource { kind, id } = &*claim.resource;
         ITEM_BYTES + kind.len() + id.len()
     });
     let id = register.id.as_ref().map_or(0, |id| id.len());
