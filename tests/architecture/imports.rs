@@ -110,6 +110,7 @@ const RULES: &[Rule] = &[
             "crate::engine",
             "crate::alerts",
             "crate::filter",
+            "crate::journal::Archive",
             "crate::journal::Entry",
         ],
         but_not: &["crate::engine::executor"],
