@@ -76,6 +76,53 @@ async fn waiting_for_a_change() {
     );
 }
 
+/// §3: everywhere `filter="*"`, so without ids it is for all that are not done; never by both.
+#[tokio::test]
+async fn waiting_for_everything() {
+    let home = Home::new();
+    let daemon = home.start();
+    let mut session = daemon.connect().await;
+    let nothing = session.ok("operations.wait", json!({})).await;
+    assert_eq!(
+        (&nothing["operations"], &nothing["timedOut"]),
+        (&json!([]), &json!(false))
+    );
+    session.hold("a", json!([])).await;
+    let one = session.ok("operations.wait", json!({"timeoutMs": 1})).await;
+    assert_eq!(
+        (&one["operations"][0]["id"], &one["timedOut"]),
+        (&json!("a"), &json!(true))
+    );
+    let both = json!({"ids": ["a"], "filter": "*"});
+    assert_eq!(session.error("operations.wait", both).await["code"], -32602);
+}
+
+/// §3: who ended before the cursor does not change any more; any other one is enough for `any`.
+#[tokio::test]
+async fn waiting_for_a_change_of_what_has_ended() {
+    let home = Home::new();
+    let daemon = home.start();
+    let mut session = daemon.connect().await;
+    session.noop("ended").await;
+    session.done("ended").await;
+    session.hold("open", json!([])).await;
+    let after = session.head().await;
+    session.ok("operations.cancel", json!({"id": "open"})).await;
+    session.done("open").await;
+    for (mode, after, timed_out) in [
+        ("any", after, false),
+        ("all", after, true),
+        ("all", 0, false),
+        ("any", session.head().await, true),
+    ] {
+        let params = json!({"ids": ["ended", "open"], "until": "change", "mode": mode,
+            "after": after, "timeoutMs": 1});
+        let answer = session.ok("operations.wait", params).await;
+        assert_eq!(answer["timedOut"], timed_out, "{mode} after {after}");
+        assert_eq!(answer["operations"].as_array().unwrap().len(), 2);
+    }
+}
+
 /// §3: By filter: those not done at the call; none: answers at once.
 #[tokio::test]
 async fn waiting_by_filter() {
