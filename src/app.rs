@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use thiserror::Error;
 use tokio::runtime::{Builder, Runtime};
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 pub use config::{Config, ConfigError};
 
@@ -104,7 +104,11 @@ pub fn serve(options: ServeOptions) -> Result<(), ServeError> {
     let state = recover(&*reader)?;
     let token = Token::load_or_create(&options.data)?;
     let executors = executors(&config, &options)?;
-    let hub = Hub::new(reader, convert::encode_alert, HubLimits::default());
+    let limits = config.rpc_limits();
+    let mut hub_limits = HubLimits::default();
+    // Sizes in the hub are estimates, so they keep well below.
+    hub_limits.answer_bytes = hub_limits.answer_bytes.min(limits.max_answer_bytes / 2);
+    let hub = Hub::new(reader, convert::encode_alert, hub_limits);
     let runtime = runtime()?;
     let publisher = hub.clone();
     let engine = Engine::start(
@@ -119,7 +123,6 @@ pub fn serve(options: ServeOptions) -> Result<(), ServeError> {
         runtime.handle().clone(),
         Box::new(move |block| publisher.publish(block)),
     )?;
-    let limits = config.rpc_limits();
     let api = Api::new(engine.handle.clone(), hub, config.wire_limits(&limits));
     let server = RpcServer::start(
         rpc::Config {
@@ -132,15 +135,37 @@ pub fn serve(options: ServeOptions) -> Result<(), ServeError> {
         },
         method_table(&api),
     )?;
+    let signals = Signals::new(&runtime).map_err(ServeError::Setup)?;
     announce(&server);
-    let result = run(&runtime, engine, server);
+    let result = run(&runtime, signals, engine, server);
     runtime.shutdown_timeout(ATTEMPTS_GRACE);
     result
 }
 
-/// Waits for the end, and ends in order: no new orders, what was ordered made durable and
-/// answered, then the connections, then the attempts.
-fn run(runtime: &Runtime, engine: Engine, server: RpcServer) -> Result<(), ServeError> {
+/// What tells the daemon to end. From when it exists on, the system does not end it by itself.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    fn new(runtime: &Runtime) -> std::io::Result<Self> {
+        let _context = runtime.enter();
+        Ok(Self {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+        })
+    }
+}
+
+/// Waits for the end, and ends in order: no new connections, no new orders, what was ordered made
+/// durable and answered, then the connections, then the attempts.
+fn run(
+    runtime: &Runtime,
+    mut signals: Signals,
+    engine: Engine,
+    mut server: RpcServer,
+) -> Result<(), ServeError> {
     let handle = engine.handle.clone();
     let (ended, mut engine_ended) = tokio::sync::oneshot::channel();
     let joined = std::thread::spawn(move || {
@@ -150,15 +175,14 @@ fn run(runtime: &Runtime, engine: Engine, server: RpcServer) -> Result<(), Serve
         result
     });
     runtime.block_on(async {
-        let mut terminate = signal(SignalKind::terminate()).map_err(ServeError::Setup)?;
-        let mut interrupt = signal(SignalKind::interrupt()).map_err(ServeError::Setup)?;
         tokio::select! {
-            _ = terminate.recv() => tracing::info!("ending on SIGTERM"),
-            _ = interrupt.recv() => tracing::info!("ending on SIGINT"),
+            _ = signals.terminate.recv() => tracing::info!("ending on SIGTERM"),
+            _ = signals.interrupt.recv() => tracing::info!("ending on SIGINT"),
             _ = &mut engine_ended => {}
         }
-        Ok::<_, ServeError>(())
-    })?;
+    });
+    // Before the data folder is free for another daemon, whose socket has the same path.
+    server.close_listeners();
     handle.stop();
     let result = joined
         .join()

@@ -94,13 +94,18 @@ use shape::Shape;
 /// The longest pattern, in bytes of UTF-8.
 pub const MAX_PATTERN_BYTES: usize = 16 * 1024;
 
+/// What an entry of an index takes beside its text, about.
+const INDEX_ENTRY_BYTES: usize = 128;
+
 /// The largest compiled form of one pattern, in bytes. What needs no program is far below it by its nature.
 pub const MAX_COMPILED_BYTES: usize = 1024 * 1024;
 
 /// How a pattern is to be read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum FilterKind {
+    /// As a glob: see the module's table.
     Glob,
+    /// As a regular expression, anchored at both ends.
     Regexp,
 }
 
@@ -220,15 +225,16 @@ impl Filter {
         }
     }
 
-    /// About the memory it takes, so that whoever keeps many can bound them.
+    /// About the memory it takes, its place in a [`FilterSet`] included, so that whoever keeps many can bound them.
     pub fn bytes(&self) -> usize {
         let compiled = match &self.inner.matcher {
-            Matcher::Shape(_) => self.inner.pattern.len(),
+            Matcher::Shape(shape) => shape.bytes(),
             Matcher::Program(program) => program.bytes(),
         };
-        size_of::<Inner>() + self.inner.pattern.len() + compiled
+        size_of::<Inner>() + self.inner.pattern.len() + self.inner.literals.bytes() + compiled
     }
 
+    /// How the pattern was read.
     pub fn kind(&self) -> FilterKind {
         self.inner.kind
     }

@@ -146,10 +146,7 @@ impl Incoming {
                 TEXT => return Ok(Some(&self.buffer[payload])),
                 PING => outgoing.frame(PONG, &self.buffer[payload]),
                 PONG => {}
-                CLOSE => bail!(
-                    "the server closed: {}",
-                    String::from_utf8_lossy(&self.buffer[payload])
-                ),
+                CLOSE => bail!("the server closed: {}", close_reason(&self.buffer[payload])),
                 opcode => bail!("an unexpected frame of opcode {opcode}"),
             }
         }
@@ -182,6 +179,18 @@ impl Frame {
             head,
             payload,
         })
+    }
+}
+
+/// What a close frame says: a code in two bytes and words, both optional.
+fn close_reason(payload: &[u8]) -> String {
+    match payload.split_first_chunk() {
+        Some((code, words)) => format!(
+            "{} {}",
+            u16::from_be_bytes(*code),
+            String::from_utf8_lossy(words)
+        ),
+        None => "without a word".to_owned(),
     }
 }
 

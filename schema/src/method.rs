@@ -141,10 +141,10 @@ pub const METHODS: &[Method] = &[
     },
     Method {
         params: &[
-            optional("ids", "For these; or by filter."),
+            optional("ids", "For these; not with filter."),
             optional(
                 "filter",
-                "For those not done at the call whose alert name matches.",
+                "For those not done at the call whose alert name matches; all if left out.",
             ),
             FILTER_TYPE,
             optional("mode", "any or all of them; all if left out."),
@@ -171,6 +171,8 @@ pub const METHODS: &[Method] = &[
             ErrorCode::OperationNotFound,
             ErrorCode::OperationEnded,
             ErrorCode::NotCancelable,
+            ErrorCode::Overloaded,
+            ErrorCode::ShuttingDown,
             ErrorCode::StorageFailed,
         ],
         mutates: true,
@@ -178,11 +180,18 @@ pub const METHODS: &[Method] = &[
     },
     Method {
         params: &[
-            optional("ids", "These; or by finishedBefore."),
+            optional(
+                "ids",
+                "These; who is unknown or not done is passed over. Or by finishedBefore.",
+            ),
             optional("finishedBefore", "Those that ended before."),
             optional("states", "And that are in one of these states."),
         ],
-        errors: &[ErrorCode::StorageFailed],
+        errors: &[
+            ErrorCode::Overloaded,
+            ErrorCode::ShuttingDown,
+            ErrorCode::StorageFailed,
+        ],
         mutates: true,
         ..read(
             "operations.dismiss",

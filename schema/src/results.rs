@@ -9,7 +9,7 @@ use crate::{Alert, ExecutorInfo, MethodDeclaration, ObjectInfo, Operation};
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct OperationsPage {
-    /// The operations of this page.
+    /// The operations of this page: perhaps fewer than asked for, or none, though others follow.
     pub operations: Vec<Operation>,
     /// What to ask for the next page with; none after the last one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -25,7 +25,7 @@ pub struct OperationsPage {
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct ObjectsPage {
-    /// The objects of this page, by alert name.
+    /// The objects of this page, by alert name: perhaps fewer than asked for, though others follow.
     pub objects: Vec<ObjectInfo>,
     /// What to ask for the next page with; none after the last one.
     #[serde(default, skip_serializing_if = "Option::is_none")]

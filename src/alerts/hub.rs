@@ -1,14 +1,16 @@
 //! The hub: where the engine publishes blocks and where subscriptions begin.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard};
 
 use opstead_core::Cursor;
+use tokio::sync::watch;
 
 use super::outlet::Outlet;
 use super::replay::Replay;
-use super::router::{Next, Router};
+use super::routing::{Doorbell, Routing};
 use super::scan::Room;
+use super::seats::Seats;
 use super::subscription::Subscription;
 use super::tail::{LogBlock, Tail};
 use super::{Alert, Closed, Encode, SubscribeError};
@@ -20,6 +22,8 @@ use crate::journal::{Block, Reader};
 pub struct HubLimits {
     /// Subscriptions, reads that wait included.
     pub subscriptions: usize,
+    /// The filters of all of them.
+    pub filter_bytes: usize,
     /// The newest blocks.
     pub tail_bytes: usize,
     /// Alerts that wait for one subscriber, and those handed out at once.
@@ -42,6 +46,7 @@ impl Default for HubLimits {
     fn default() -> Self {
         Self {
             subscriptions: 20_000,
+            filter_bytes: 64 << 20,
             tail_bytes: 32 << 20,
             queue_alerts: 1_024,
             queue_bytes: 1 << 20,
@@ -69,11 +74,10 @@ pub struct SubscribeRequest {
 pub struct Hub {
     pub(super) replay: Arc<Replay>,
     pub(super) limits: HubLimits,
+    pub(super) seats: Arc<Seats>,
     encode: Box<Encode>,
-    router: Mutex<Router>,
-    /// Everything up to here is in the queues of those who are live. Written under the router's
-    /// lock, after the block is through.
-    routed: AtomicU64,
+    pub(super) routing: Arc<Routing>,
+    doorbell: Doorbell,
     /// Subscriptions so far.
     count: AtomicU64,
 }
@@ -90,9 +94,12 @@ impl Hub {
             alerts: limits.queue_alerts,
             bytes: limits.queue_bytes,
         };
+        let tail = Tail::new(head, limits.tail_bytes);
+        let (routing, doorbell) = Routing::start(tail, queue, limits.page_bytes);
         Arc::new(Self {
-            router: Mutex::new(Router::new(Tail::new(head, limits.tail_bytes), queue)),
-            routed: AtomicU64::new(head),
+            routing,
+            doorbell,
+            seats: Arc::new(Seats::new(limits.subscriptions, limits.filter_bytes)),
             count: AtomicU64::new(0),
             encode: Box::new(encode),
             replay: Arc::new(Replay::new(
@@ -106,20 +113,22 @@ impl Hub {
     }
 
     /// Takes a block that has just become durable: each one, in the order of the log, from one
-    /// thread. What was durable before the hub was made is passed over.
+    /// thread. What was durable before the hub was made is passed over. From now on it can be
+    /// read; subscribers are told of it by a thread of the hub.
     pub fn publish(&self, block: &Arc<Block>) {
         let block = Arc::new(LogBlock::new(block.clone()));
-        let mut router = self.router();
-        if block.last() <= router.tail.head() {
+        let mut tail = self.routing.tail();
+        if block.last() <= tail.head() {
             return;
         }
-        let head = block.last();
-        let woken = router.publish(block);
-        self.routed.store(head, Ordering::Release);
-        drop(router);
-        for outlet in woken {
-            outlet.wake();
-        }
+        tail.push(block);
+        drop(tail);
+        self.doorbell.ring();
+    }
+
+    /// How far the log is routed: those who wait for something up to here were woken.
+    pub fn routed(&self) -> watch::Receiver<Cursor> {
+        self.routing.routed().subscribe()
     }
 
     /// Begins a subscription; it ends when it is dropped. Nothing is missed between this call and
@@ -128,16 +137,14 @@ impl Hub {
         self: &Arc<Self>,
         request: SubscribeRequest,
     ) -> Result<Subscription, SubscribeError> {
-        let place = match request.after {
-            Some(after) => self.check(after, request.log_id.as_deref())?,
-            None => self.replay.reader().head(),
-        };
+        let after = request.after.unwrap_or_else(|| self.replay.reader().head());
+        let place = self.check(after, request.log_id.as_deref())?;
         self.open(request.filter, place)
     }
 
     /// How many subscriptions there are, reads that wait included.
     pub fn subscriptions(&self) -> usize {
-        self.router().len()
+        self.seats.len()
     }
 
     /// Whether the log can be told from behind a cursor.
@@ -169,46 +176,41 @@ impl Hub {
         filter: Filter,
         place: Cursor,
     ) -> Result<Subscription, SubscribeError> {
+        let seat = self.seats.take(&filter)?;
         let outlet = Arc::new(Outlet::new(filter, place));
-        let mut router = self.router();
-        let most = self.limits.subscriptions;
-        if router.len() >= most {
-            return Err(SubscribeError::TooMany { most });
-        }
-        let key = router.insert(&outlet);
-        drop(router);
+        let key = self.routing.router().insert(&outlet);
         let number = self.count.fetch_add(1, Ordering::Relaxed) + 1;
-        Ok(Subscription::new(self.clone(), outlet, key, number, place))
+        Ok(Subscription {
+            oldest: self.replay.reader().oldest(),
+            id: number.to_string(),
+            hub: self.clone(),
+            outlet,
+            key,
+            start: place,
+            _seat: seat,
+        })
     }
 
     pub(super) fn close(&self, key: usize) {
-        self.router().remove(key);
+        self.routing.router().remove(key);
     }
 
-    /// What is next for a lagging outlet.
-    pub(super) fn next(&self, outlet: &Outlet) -> Next {
-        self.router().next(outlet, self.limits.page_bytes)
+    /// Makes a lagging outlet live if it has come as far as the router.
+    pub(super) fn join(&self, outlet: &Outlet) -> bool {
+        self.routing.router().join(outlet)
     }
 
     /// The next few blocks that were published after a place; none if there are none.
     pub(super) async fn blocks_after(&self, place: Cursor) -> Result<Vec<Arc<LogBlock>>, Closed> {
-        let tail = self.router().tail.after(place, self.limits.page_bytes);
+        let tail = self.routing.tail().after(place, self.limits.page_bytes);
         match tail {
             Some(blocks) => Ok(blocks),
             None => self.replay.after(place).await,
         }
     }
 
-    pub(super) fn routed(&self) -> Cursor {
-        self.routed.load(Ordering::Acquire)
-    }
-
     /// Makes alerts ready to be handed out.
     pub(super) fn write(&self, alerts: &mut Vec<Arc<Alert>>) {
         alerts.retain(|alert| alert.write(&*self.encode));
-    }
-
-    fn router(&self) -> MutexGuard<'_, Router> {
-        self.router.lock().expect("nothing panics under this lock")
     }
 }

@@ -5,16 +5,18 @@
 //! # A short course
 //!
 //! The engine hands each block to [`Hub::publish`] once it is durable. The hub keeps the newest
-//! blocks in a *tail*, bounded in bytes. A subscription is a filter and a *place*: the cursor up to
+//! blocks in a *tail*, bounded in bytes, and a thread of the hub takes them from there to the
+//! router, so that nobody who asks the engine waits for subscribers. A subscription is a filter and a *place*: the cursor up to
 //! which everything that matches was handed out. It is in one of two conditions, and only under
 //! the router's lock does it change from lagging to live, so there is always one owner of what it
 //! is given next:
 //!
 //! - *lagging*: it walks through the log by itself, from the tail where that reaches, else from
 //!   the journal, at its own pace. Every subscription begins so. When nothing is left between its
-//!   place and the end of the tail it becomes live.
+//!   place and what the router has come to it becomes live.
 //! - *live*: the router puts alerts that match into its bounded queue and wakes it, once for a
 //!   block. When the queue is full it is dropped, the place is kept, and the subscription lags.
+//!   So do all, should the tail ever let go of what the router has not come to.
 //!
 //! So a subscriber that does not read costs its queue and nothing else, one that is idle costs
 //! nothing for a block that does not match, and neither gap nor repeat can arise: an alert is
@@ -28,7 +30,9 @@ mod outlet;
 mod read;
 mod replay;
 mod router;
+mod routing;
 mod scan;
+mod seats;
 mod subscription;
 mod tail;
 
@@ -63,9 +67,11 @@ pub enum SubscribeError {
         /// The present log.
         log_id: String,
     },
-    /// As many subscriptions as are allowed exist.
-    #[error("there are {most} subscriptions, which is all that is allowed")]
+    /// The subscriptions there are take all that is allowed.
+    #[error("there are already as many {what} as are allowed, which is {most}")]
     TooMany {
+        /// What there would be too many of.
+        what: &'static str,
         /// How many are allowed.
         most: usize,
     },

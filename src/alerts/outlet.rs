@@ -32,6 +32,15 @@ struct State {
     woken_by: Cursor,
 }
 
+impl State {
+    /// It is to look in the log from its place.
+    fn lag(&mut self) {
+        self.live = false;
+        self.queue = VecDeque::new();
+        self.queue_bytes = 0;
+    }
+}
+
 /// What a subscriber finds.
 pub(super) enum Taken {
     /// The alerts that waited.
@@ -70,9 +79,7 @@ impl Outlet {
             state.place = alert.cursor() - 1;
         } else if state.queue.len() >= room.alerts || state.queue_bytes + alert.bytes() > room.bytes
         {
-            state.live = false;
-            state.queue = VecDeque::new();
-            state.queue_bytes = 0;
+            state.lag();
             return false;
         }
         state.queue_bytes += alert.bytes();
@@ -126,9 +133,22 @@ impl Outlet {
         self.lock().place = place;
     }
 
-    /// From now on the router owns it. Only under the router's lock, with the place at its head.
+    /// From now on the router owns it. Only under the router's lock, with the place no earlier
+    /// than what was routed.
     pub(super) fn join(&self) {
         self.lock().live = true;
+    }
+
+    /// The router, which has come to `routed`, gives it up; false if it was not live. Only under
+    /// the router's lock.
+    pub(super) fn leave(&self, routed: Cursor) -> bool {
+        let mut state = self.lock();
+        let was_live = state.live;
+        if was_live && state.queue.is_empty() {
+            state.place = state.place.max(routed);
+        }
+        state.lag();
+        was_live
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use opstead_core::Cursor;
+use tokio::task::yield_now;
 use tokio::time::{Instant, timeout_at};
 
 use super::hub::Hub;
@@ -43,25 +44,24 @@ impl Hub {
     /// it is dropped before it is ready, or when the time is over.
     pub async fn read(self: &Arc<Self>, request: ReadRequest) -> Result<Page, ReadError> {
         let deadline = Instant::now() + request.timeout;
+        let mut seat = None;
+        let mut routed = self.routed();
         let mut place = self.check(request.after, request.log_id.as_deref())?;
         loop {
             let page = self.scan(&request.filter, place, request.limit).await?;
+            place = page.cursor;
             let is_over = request.timeout.is_zero() || Instant::now() >= deadline;
             if page.more || !page.alerts.is_empty() || is_over {
                 return Ok(page);
             }
-            place = page.cursor;
-            // A subscription only for the wake-up: what it is woken for is read from `place`.
-            let mut subscription = self.open(request.filter.clone(), place)?;
-            match timeout_at(deadline, subscription.next_batch()).await {
-                Ok(alerts) => drop(alerts?),
-                Err(_) => {
-                    return Ok(Page {
-                        alerts: Vec::new(),
-                        cursor: subscription.place(),
-                        more: false,
-                    });
-                }
+            if seat.is_none() {
+                seat = Some(self.seats.take(&request.filter)?);
+            }
+            let goes_on = routed.wait_for(|routed| *routed > place);
+            match timeout_at(deadline, goes_on).await {
+                Ok(Ok(_)) => {}
+                Ok(Err(_)) => return Err(Closed::Stopping.into()),
+                Err(_) => return Ok(page),
             }
         }
     }
@@ -78,6 +78,8 @@ impl Hub {
             if blocks.is_empty() {
                 break false;
             }
+            // Others want this thread too, and the budget of a task is not made for pages.
+            yield_now().await;
             scanned += blocks.iter().map(|block| block.bytes()).sum::<usize>();
             if !scan.go_through(&blocks, filter) || scanned > self.limits.scan_bytes {
                 break true;

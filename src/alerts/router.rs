@@ -1,12 +1,14 @@
-//! The router: it owns the filters of all subscriptions and the tail, and brings each published
-//! block to the live ones it concerns. It never waits, reads a disk or writes a text.
+//! The router: it owns the filters of all subscriptions, and brings each published block to the
+//! live ones it concerns. It never waits, reads a disk or writes a text.
 
 use std::sync::Arc;
+
+use opstead_core::Cursor;
 
 use super::alert::alert_name;
 use super::outlet::Outlet;
 use super::scan::Room;
-use super::tail::{LogBlock, Tail};
+use super::tail::LogBlock;
 use crate::filter::FilterSet;
 
 /// All of it stands under one lock of the hub.
@@ -16,33 +18,20 @@ pub(super) struct Router {
     outlets: Vec<Option<Arc<Outlet>>>,
     /// Keys that are not in use.
     free: Vec<usize>,
-    pub(super) tail: Tail,
+    /// Everything up to here is in the queues of those who are live.
+    routed: Cursor,
     queue: Room,
 }
 
-/// What a lagging subscription is to do next.
-pub(super) enum Next {
-    /// Wait: the router owns it now.
-    Live,
-    /// Go through these.
-    Blocks(Vec<Arc<LogBlock>>),
-    /// Look in the journal: the tail does not reach back so far.
-    Journal,
-}
-
 impl Router {
-    pub(super) fn new(tail: Tail, queue: Room) -> Self {
+    pub(super) fn new(routed: Cursor, queue: Room) -> Self {
         Self {
             filters: FilterSet::new(),
             outlets: Vec::new(),
             free: Vec::new(),
-            tail,
+            routed,
             queue,
         }
-    }
-
-    pub(super) fn len(&self) -> usize {
-        self.filters.len()
     }
 
     /// Takes an outlet in; the key is for `remove`.
@@ -62,18 +51,14 @@ impl Router {
         self.free.push(key);
     }
 
-    /// Puts a block into the tail and its alerts into the queues of live outlets; those that are
-    /// to be woken are returned.
-    pub(super) fn publish(&mut self, block: Arc<LogBlock>) -> Vec<Arc<Outlet>> {
+    /// Puts the alerts of the next block into the queues of live outlets; those that are to be
+    /// woken are returned.
+    pub(super) fn route(&mut self, block: &LogBlock) -> Vec<Arc<Outlet>> {
+        self.routed = block.last();
         let mut woken = Vec::new();
-        if !self.filters.is_empty() {
-            self.route(&block, &mut woken);
+        if self.filters.is_empty() {
+            return woken;
         }
-        self.tail.push(block);
-        woken
-    }
-
-    fn route(&self, block: &LogBlock, woken: &mut Vec<Arc<Outlet>>) {
         for (cursor, event) in block.events() {
             let Some(name) = alert_name(event) else {
                 continue;
@@ -91,17 +76,25 @@ impl Router {
                 }
             }
         }
+        woken
     }
 
-    /// What is next for a lagging outlet. It becomes live here, where no block can come between.
-    pub(super) fn next(&self, outlet: &Outlet, bytes: usize) -> Next {
-        match self.tail.after(outlet.lagging_place(), bytes) {
-            None => Next::Journal,
-            Some(blocks) if blocks.is_empty() => {
-                outlet.join();
-                Next::Live
-            }
-            Some(blocks) => Next::Blocks(blocks),
+    /// Goes on from a later place, unrouted what is before it: all that were live lag from where
+    /// they are, and are to be woken.
+    pub(super) fn skip_to(&mut self, place: Cursor) -> Vec<Arc<Outlet>> {
+        let outlets = self.outlets.iter().flatten();
+        let live = outlets.filter(|outlet| outlet.leave(self.routed));
+        let woken = live.cloned().collect();
+        self.routed = place;
+        woken
+    }
+
+    /// Makes a lagging outlet live if it has come as far as the router; no block can come between.
+    pub(super) fn join(&self, outlet: &Outlet) -> bool {
+        let is_there = outlet.lagging_place() >= self.routed;
+        if is_there {
+            outlet.join();
         }
+        is_there
     }
 }

@@ -3,42 +3,26 @@
 use std::sync::Arc;
 
 use opstead_core::Cursor;
-use tokio::task::consume_budget;
+use tokio::task::yield_now;
 
 use super::hub::Hub;
 use super::outlet::{Outlet, Taken};
-use super::router::Next;
 use super::scan::{Room, Scan};
+use super::seats::Seat;
 use super::{Alert, Closed};
 
 /// A filter and a place in the log. Dropping it ends it.
 pub struct Subscription {
-    hub: Arc<Hub>,
-    outlet: Arc<Outlet>,
-    key: usize,
-    id: String,
-    start: Cursor,
-    oldest: Cursor,
+    pub(super) hub: Arc<Hub>,
+    pub(super) outlet: Arc<Outlet>,
+    pub(super) key: usize,
+    pub(super) id: String,
+    pub(super) start: Cursor,
+    pub(super) oldest: Cursor,
+    pub(super) _seat: Seat,
 }
 
 impl Subscription {
-    pub(super) fn new(
-        hub: Arc<Hub>,
-        outlet: Arc<Outlet>,
-        key: usize,
-        number: u64,
-        start: Cursor,
-    ) -> Self {
-        Self {
-            oldest: hub.replay.reader().oldest(),
-            id: number.to_string(),
-            hub,
-            outlet,
-            key,
-            start,
-        }
-    }
-
     /// Its name on the wire: digits, unique as long as the daemon runs.
     pub fn id(&self) -> &str {
         &self.id
@@ -63,7 +47,7 @@ impl Subscription {
     /// has matched for long. What a bookmark tells.
     pub fn place(&self) -> Cursor {
         // In this order: what was routed before the queue is looked at is in it.
-        let routed = self.hub.routed();
+        let routed = *self.hub.routing.routed().borrow();
         self.outlet.place(routed)
     }
 
@@ -84,18 +68,17 @@ impl Subscription {
                 return Ok(alerts);
             }
             // A narrow filter may go through much of the log before it finds anything.
-            consume_budget().await;
+            yield_now().await;
         }
     }
 
     /// One step towards the head. Nothing is awaited once the place has moved.
     async fn catch_up(&mut self) -> Result<Vec<Arc<Alert>>, Closed> {
+        if self.hub.join(&self.outlet) {
+            return Ok(Vec::new());
+        }
         let place = self.outlet.lagging_place();
-        let blocks = match self.hub.next(&self.outlet) {
-            Next::Live => return Ok(Vec::new()),
-            Next::Blocks(blocks) => blocks,
-            Next::Journal => self.hub.replay.after(place).await?,
-        };
+        let blocks = self.hub.blocks_after(place).await?;
         let room = Room {
             alerts: self.hub.limits.queue_alerts,
             bytes: self.hub.limits.queue_bytes,

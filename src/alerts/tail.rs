@@ -80,6 +80,11 @@ impl Tail {
         }
     }
 
+    /// The oldest place it reaches back to.
+    pub(super) fn start(&self) -> Cursor {
+        self.start
+    }
+
     pub(super) fn head(&self) -> Cursor {
         self.head
     }

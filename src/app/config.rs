@@ -1,5 +1,6 @@
 //! The configuration file: TOML, every member optional, unknown ones refused.
 
+use std::num::{NonZeroU32, NonZeroU64, NonZeroUsize};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -47,9 +48,9 @@ pub struct StorageSection {
     /// Folders from which images may be imported.
     pub import_folders: Vec<PathBuf>,
     /// How many operations run at once.
-    pub capacity: Option<u32>,
+    pub capacity: Option<NonZeroU32>,
     /// How fast all copies together may write.
-    pub copy_bytes_per_second: Option<u64>,
+    pub copy_bytes_per_second: Option<NonZeroU64>,
 }
 
 /// The subsystem `diagnostic`.
@@ -78,16 +79,16 @@ pub struct RetentionSection {
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct LimitsSection {
-    /// Connections at a time.
-    pub connections: Option<u32>,
+    /// Connections at a time, over TCP and on the Unix socket each.
+    pub connections: Option<NonZeroU32>,
     /// Bytes of one request.
-    pub request_bytes: Option<u32>,
+    pub request_bytes: Option<NonZeroU32>,
     /// Bytes of one answer.
-    pub answer_bytes: Option<usize>,
+    pub answer_bytes: Option<NonZeroUsize>,
     /// How long a write may be stuck before its connection is given up.
-    pub write_timeout_ms: Option<u64>,
+    pub write_timeout_ms: Option<NonZeroU64>,
     /// Operations that are not done.
-    pub open_operations: Option<usize>,
+    pub open_operations: Option<NonZeroUsize>,
     /// Free bytes on the disk below which nothing new is registered.
     pub least_free_bytes: Option<u64>,
 }
@@ -140,7 +141,7 @@ impl Config {
     pub(super) fn core_limits(&self) -> opstead_core::Limits {
         let mut limits = opstead_core::Limits::default();
         if let Some(most) = self.limits.open_operations {
-            limits.open_operations = most;
+            limits.open_operations = most.get();
         }
         limits
     }
@@ -162,8 +163,8 @@ impl Config {
         let default = StorageConfig::new(own.pool.clone().unwrap_or_else(|| data.join("pool")));
         StorageConfig {
             import_folders: own.import_folders.clone(),
-            capacity: own.capacity.unwrap_or(default.capacity),
-            copy_bytes_per_second: own.copy_bytes_per_second,
+            capacity: own.capacity.map_or(default.capacity, NonZeroU32::get),
+            copy_bytes_per_second: own.copy_bytes_per_second.map(NonZeroU64::get),
             ..default
         }
     }
@@ -172,10 +173,18 @@ impl Config {
         let own = &self.limits;
         let default = rpc::Limits::default();
         rpc::Limits {
-            max_connections: own.connections.unwrap_or(default.max_connections),
-            max_request_bytes: own.request_bytes.unwrap_or(default.max_request_bytes),
-            max_answer_bytes: own.answer_bytes.unwrap_or(default.max_answer_bytes),
-            write_timeout_ms: own.write_timeout_ms.unwrap_or(default.write_timeout_ms),
+            max_connections: own
+                .connections
+                .map_or(default.max_connections, NonZeroU32::get),
+            max_request_bytes: own
+                .request_bytes
+                .map_or(default.max_request_bytes, NonZeroU32::get),
+            max_answer_bytes: own
+                .answer_bytes
+                .map_or(default.max_answer_bytes, NonZeroUsize::get),
+            write_timeout_ms: own
+                .write_timeout_ms
+                .map_or(default.write_timeout_ms, NonZeroU64::get),
             ..default
         }
     }

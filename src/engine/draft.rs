@@ -6,9 +6,8 @@ use std::sync::Arc;
 use opstead_core::{
     Change, Cursor, Event, EventBody, Failure, Operation, OperationEvent, Outcome, Reply,
 };
-use tokio::sync::oneshot;
 
-use super::request::Asker;
+use super::post::{Asker, Post};
 use super::{EngineError, Snapshot};
 use crate::journal::Block;
 
@@ -32,11 +31,14 @@ pub(super) struct Draft {
     pub(super) ticked: bool,
 }
 
+/// What a caller is told.
+pub(super) type Answered<T> = Result<T, EngineError>;
+
 /// An answer that waits for the block.
 pub(super) enum Answer {
-    Order(Asker<Reply>, Result<Reply, EngineError>),
-    Snapshot(oneshot::Sender<Arc<Snapshot>>),
-    Purge(Asker<usize>, Result<usize, EngineError>),
+    Order(Asker<Answered<Reply>>, Answered<Reply>),
+    Snapshot(Asker<Arc<Snapshot>>),
+    Purge(Asker<Answered<usize>>, Answered<usize>),
 }
 
 impl Draft {
@@ -73,12 +75,12 @@ impl Draft {
 
 impl Answer {
     /// Answers that nobody knows what became of it.
-    pub(super) fn fail(self) {
+    pub(super) fn fail(self, post: &mut Post) {
         match self {
-            Self::Order(reply, _) => drop(reply.send(Err(EngineError::StorageFailed))),
+            Self::Order(asker, _) => post.add(asker, Err(EngineError::StorageFailed)),
             // Dropping it tells the reader that the engine is gone.
-            Self::Snapshot(reply) => drop(reply),
-            Self::Purge(reply, _) => drop(reply.send(Err(EngineError::StorageFailed))),
+            Self::Snapshot(asker) => drop(asker),
+            Self::Purge(asker, _) => post.add(asker, Err(EngineError::StorageFailed)),
         }
     }
 }

@@ -14,6 +14,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::Changes;
 use super::executor::{Executor, Objects, QueryContext};
+use super::post::Asker;
 use super::request::{MOST_WAITING_BYTES, PurgeTarget, Request};
 use super::schemas::Schemas;
 use crate::journal::{Archive, Reader};
@@ -232,7 +233,7 @@ impl EngineHandle {
 
     /// The whole state as of now: at least as new as anything the caller was told of.
     pub async fn snapshot(&self) -> Result<Arc<Snapshot>, EngineError> {
-        let (reply, answer) = oneshot::channel();
+        let (reply, answer) = Asker::new();
         self.ask(Request::Snapshot(reply))?;
         answer.await.map_err(|_| self.lost())
     }
@@ -276,7 +277,7 @@ impl EngineHandle {
         &self,
         which: PurgeTarget,
     ) -> Result<oneshot::Receiver<Result<usize, EngineError>>, EngineError> {
-        let (reply, answer) = oneshot::channel();
+        let (reply, answer) = Asker::new();
         self.ask(Request::Purge(which, reply))?;
         Ok(answer)
     }
@@ -313,7 +314,7 @@ impl EngineHandle {
         &self,
         order: Order,
     ) -> Result<oneshot::Receiver<Result<Reply, EngineError>>, EngineError> {
-        let (reply, answer) = oneshot::channel();
+        let (reply, answer) = Asker::new();
         self.ask(Request::Order(order, reply))?;
         Ok(answer)
     }

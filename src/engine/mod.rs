@@ -13,6 +13,8 @@ pub mod executor;
 mod handle;
 pub use handle::{EngineError, EngineHandle, RegisterRequest, Snapshot};
 
+mod post;
+
 mod request;
 pub use request::PurgeTarget;
 

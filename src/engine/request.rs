@@ -3,9 +3,10 @@
 use std::sync::Arc;
 
 use opstead_core::{Failure, Json, Lease, Order, Purged, Register, Reply, Resource};
-use tokio::sync::oneshot;
 
-use super::{EngineError, Snapshot};
+use super::Snapshot;
+use super::draft::Answered;
+use super::post::Asker;
 
 /// The most bytes of requests that may wait, about; beyond it callers are told to come back.
 pub(super) const MOST_WAITING_BYTES: usize = 128 << 20;
@@ -16,14 +17,11 @@ const REQUEST_BYTES: usize = 1_024;
 /// What a claim, a tag or an id takes.
 const ITEM_BYTES: usize = 256;
 
-/// Where an answer goes.
-pub(super) type Asker<T> = oneshot::Sender<Result<T, EngineError>>;
-
 /// What the loop is sent.
 pub(super) enum Request {
-    Order(Order, Asker<Reply>),
-    Snapshot(oneshot::Sender<Arc<Snapshot>>),
-    Purge(PurgeTarget, Asker<usize>),
+    Order(Order, Asker<Answered<Reply>>),
+    Snapshot(Asker<Arc<Snapshot>>),
+    Purge(PurgeTarget, Asker<Answered<usize>>),
     /// An executor has said something about its attempt.
     Reports(Lease),
     Ended(Lease, Result<Json, Failure>),
@@ -36,7 +34,7 @@ pub(super) enum Request {
 pub enum PurgeTarget {
     /// These; whoever is gone already is passed over.
     Operations(Vec<Purged>),
-    /// Those of these ids; each must be there and done.
+    /// Those of these ids; whoever is not there or not done is passed over.
     Ids(Vec<Arc<str>>),
 }
 

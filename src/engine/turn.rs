@@ -4,8 +4,8 @@ use std::collections::{HashSet, VecDeque};
 use std::sync::Arc;
 
 use opstead_core::{
-    Change, Command, EventBody, Executed, Failure, Fault, InfoUpdate, Json, Lease, Operation,
-    OperationEvent, Order, Purged, Refusal, Register, Reply, State, Time, Verdict,
+    Change, Command, EventBody, Executed, Failure, InfoUpdate, Json, Lease, Operation,
+    OperationEvent, Order, Purged, Register, Reply, State, Time, Verdict,
 };
 use tokio::sync::mpsc;
 
@@ -13,6 +13,7 @@ use super::attempts::Attempts;
 use super::draft::{Answer, Draft};
 use super::executor::Executor;
 use super::housekeeping::Housekeeping;
+use super::post::Post;
 use super::reports::{Early, Report};
 use super::request::{PurgeTarget, Request};
 use super::{EngineConfig, EngineError, EngineHandle, Observer};
@@ -323,18 +324,9 @@ impl Loop {
 
     fn ended_by_id(&self, ids: &[Arc<str>], draft: &Draft) -> Result<Vec<Purged>, EngineError> {
         let mut operations = Vec::with_capacity(ids.len());
-        for (index, id) in ids.iter().enumerate() {
-            if self.state.operation(id).is_some() {
-                let fault = Fault::new(format!("/ids/{index}"), format!("{id:?} is not done"));
-                return Err(Refusal::Invalid {
-                    faults: vec![fault],
-                }
-                .into());
-            }
-            let Some(operation) = self.ended(id, draft)? else {
-                return Err(Refusal::OperationNotFound { id: id.clone() }.into());
-            };
-            operations.push(Purged::from(&*operation));
+        for id in ids {
+            let ended = self.ended(id, draft)?;
+            operations.extend(ended.map(|operation| Purged::from(&*operation)));
         }
         Ok(operations)
     }
@@ -345,7 +337,11 @@ impl Loop {
         let (block, answers) = draft.finish(self.state.head());
         if !block.events.is_empty() {
             if let Err(error) = self.journal.append(block.first - 1, &block) {
-                answers.into_iter().for_each(Answer::fail);
+                let mut post = Post::default();
+                answers
+                    .into_iter()
+                    .for_each(|answer| answer.fail(&mut post));
+                post.deliver();
                 return Err(error);
             }
             self.housekeeping.appended(bytes);
@@ -371,14 +367,15 @@ impl Loop {
             (self.observer)(block);
             self.handle.changes().published(block);
         }
+        let mut post = Post::default();
         for answer in answers {
-            // A caller that has left is no longer interested.
             match answer {
-                Answer::Order(reply, answer) => drop(reply.send(answer)),
-                Answer::Snapshot(reply) => drop(reply.send(self.handle.share(&self.state))),
-                Answer::Purge(reply, count) => drop(reply.send(count)),
+                Answer::Order(asker, answer) => post.add(asker, answer),
+                Answer::Snapshot(asker) => post.add(asker, self.handle.share(&self.state)),
+                Answer::Purge(asker, count) => post.add(asker, count),
             }
         }
+        post.deliver();
         for event in &block.events {
             if let EventBody::Operation(body) = &event.body {
                 self.assign(body);

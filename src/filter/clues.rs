@@ -5,6 +5,7 @@ use memchr::memmem::Finder;
 use regex_syntax::hir::literal::{ExtractKind, Extractor, Seq};
 use regex_syntax::hir::{Hir, HirKind};
 
+use super::INDEX_ENTRY_BYTES;
 use super::shape::Shape;
 
 /// Lengths to which literals at an end are cut in an index, so that only so many have to be tried for a name.
@@ -75,6 +76,16 @@ impl Literals {
                 }
             }
         }
+    }
+
+    /// About the memory they take, here and in an index.
+    pub(super) fn bytes(&self) -> usize {
+        let clues = self.clues.iter().flat_map(|clue| &clue.literals);
+        let clues: usize = clues
+            .map(|literal| INDEX_ENTRY_BYTES + 2 * literal.len())
+            .sum();
+        let within = self.within.as_ref().map_or(0, |run| run.needle().len());
+        self.head.len() + self.tail.len() + within + clues
     }
 
     pub(super) fn of_tree(tree: &Hir) -> Literals {

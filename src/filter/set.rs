@@ -1,7 +1,7 @@
 //! Many filters, asked about one name at a time; it looks only at those whose literals the name holds.
 
 use std::collections::hash_map::Entry;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::hash::Hash;
 use std::sync::{Mutex, PoisonError};
 
@@ -14,13 +14,16 @@ use super::memo::Memo;
 /// bounded memory until the set changes.
 pub struct FilterSet<K> {
     filed: HashMap<K, (Filter, Home)>,
-    by_name: HashMap<Box<str>, Vec<K>>,
+    by_name: HashMap<Box<str>, BTreeSet<K>>,
     starts: LiteralIndex<K>,
     ends: LiteralIndex<K>,
     withins: LiteralIndex<K>,
-    others: Vec<(K, Filter)>,
+    others: Bucket<K>,
     memo: Mutex<Memo<K>>,
 }
+
+/// Filters that are tried together.
+type Bucket<K> = BTreeMap<K, Filter>;
 
 /// Where in the set a filter is filed.
 #[derive(Clone, Copy)]
@@ -32,6 +35,7 @@ enum Home {
 }
 
 impl<K: Clone + Eq + Hash + Ord> FilterSet<K> {
+    /// A set without filters.
     pub fn new() -> FilterSet<K> {
         FilterSet {
             filed: HashMap::new(),
@@ -39,15 +43,17 @@ impl<K: Clone + Eq + Hash + Ord> FilterSet<K> {
             starts: LiteralIndex::default(),
             ends: LiteralIndex::default(),
             withins: LiteralIndex::default(),
-            others: Vec::new(),
+            others: BTreeMap::new(),
             memo: Mutex::default(),
         }
     }
 
+    /// How many keys have a filter.
     pub fn len(&self) -> usize {
         self.filed.len()
     }
 
+    /// Whether no key has a filter.
     pub fn is_empty(&self) -> bool {
         self.filed.is_empty()
     }
@@ -63,14 +69,16 @@ impl<K: Clone + Eq + Hash + Ord> FilterSet<K> {
                     self.by_name
                         .entry(name.as_str().into())
                         .or_default()
-                        .push(key.clone());
+                        .insert(key.clone());
                 }
             }
             Home::Clue(number) => {
                 let clue = &filter.literals().clues[number];
                 self.index_mut(clue.place).insert(clue, &key, &filter);
             }
-            Home::Others => self.others.push((key.clone(), filter.clone())),
+            Home::Others => {
+                self.others.insert(key.clone(), filter.clone());
+            }
         }
         self.filed.insert(key, (filter, home));
     }
@@ -84,14 +92,21 @@ impl<K: Clone + Eq + Hash + Ord> FilterSet<K> {
         match home {
             Home::Names => {
                 for name in filter.exact_names().unwrap_or_default() {
-                    remove_from(&mut self.by_name, name.as_str(), |filed| filed == key);
+                    if let Some(keys) = self.by_name.get_mut(name.as_str()) {
+                        keys.remove(key);
+                        if keys.is_empty() {
+                            self.by_name.remove(name.as_str());
+                        }
+                    }
                 }
             }
             Home::Clue(number) => {
                 let clue = &filter.literals().clues[number];
                 self.index_mut(clue.place).remove(clue, key);
             }
-            Home::Others => self.others.retain(|(filed, _)| filed != key),
+            Home::Others => {
+                self.others.remove(key);
+            }
         }
         true
     }
@@ -115,7 +130,7 @@ impl<K: Clone + Eq + Hash + Ord> FilterSet<K> {
     }
 
     fn search(&self, name: &str) -> Vec<K> {
-        let mut buckets: Vec<&[(K, Filter)]> = vec![&self.others];
+        let mut buckets = vec![&self.others];
         let bytes = name.as_bytes();
         for length in self.starts.lengths_up_to(bytes.len()) {
             buckets.extend(self.starts.bucket(&bytes[..length]));
@@ -131,10 +146,11 @@ impl<K: Clone + Eq + Hash + Ord> FilterSet<K> {
             );
         }
         // A literal may stand in the name twice.
-        buckets.sort_unstable_by_key(|bucket| bucket.as_ptr());
-        buckets.dedup_by_key(|bucket| bucket.as_ptr());
+        buckets.sort_unstable_by_key(|bucket| std::ptr::from_ref(*bucket));
+        buckets.dedup_by(|one, other| std::ptr::eq(*one, *other));
 
-        let mut keys = self.by_name.get(name).cloned().unwrap_or_default();
+        let named = self.by_name.get(name).into_iter().flatten();
+        let mut keys: Vec<K> = named.cloned().collect();
         for (key, filter) in buckets.into_iter().flatten() {
             if filter.matches(name) {
                 keys.push(key.clone());
@@ -157,7 +173,7 @@ impl<K: Clone + Eq + Hash + Ord> FilterSet<K> {
             let neighbours: usize = clue
                 .literals
                 .iter()
-                .map(|literal| index.bucket(literal).map_or(0, <[_]>::len))
+                .map(|literal| index.bucket(literal).map_or(0, Bucket::len))
                 .sum();
             let shortest = clue.literals.iter().map(|literal| literal.len()).min();
             (neighbours, clue.literals.len(), std::cmp::Reverse(shortest))
@@ -185,7 +201,7 @@ impl<K: Clone + Eq + Hash + Ord> FilterSet<K> {
         self.memo
             .get_mut()
             .unwrap_or_else(PoisonError::into_inner)
-            .clear();
+            .forget();
     }
 }
 
@@ -197,7 +213,7 @@ impl<K: Clone + Eq + Hash + Ord> Default for FilterSet<K> {
 
 /// Filters by a literal at one kind of place. No bucket is empty.
 struct LiteralIndex<K> {
-    buckets: HashMap<Box<[u8]>, Vec<(K, Filter)>>,
+    buckets: HashMap<Box<[u8]>, Bucket<K>>,
     /// How many buckets have literals of each length.
     lengths: BTreeMap<usize, usize>,
 }
@@ -211,25 +227,30 @@ impl<K> Default for LiteralIndex<K> {
     }
 }
 
-impl<K: Clone + Eq> LiteralIndex<K> {
+impl<K: Clone + Ord> LiteralIndex<K> {
     fn insert(&mut self, clue: &Clue, key: &K, filter: &Filter) {
         for literal in &clue.literals {
             let bucket = match self.buckets.entry(literal.clone()) {
                 Entry::Occupied(entry) => entry.into_mut(),
                 Entry::Vacant(entry) => {
                     *self.lengths.entry(literal.len()).or_default() += 1;
-                    entry.insert(Vec::new())
+                    entry.insert(BTreeMap::new())
                 }
             };
-            bucket.push((key.clone(), filter.clone()));
+            bucket.insert(key.clone(), filter.clone());
         }
     }
 
     fn remove(&mut self, clue: &Clue, key: &K) {
         for literal in &clue.literals {
-            if !remove_from(&mut self.buckets, &**literal, |(filed, _)| filed == key) {
+            let Some(bucket) = self.buckets.get_mut(literal) else {
+                continue;
+            };
+            bucket.remove(key);
+            if !bucket.is_empty() {
                 continue;
             }
+            self.buckets.remove(literal);
             if let Some(count) = self.lengths.get_mut(&literal.len()) {
                 *count -= 1;
                 if *count == 0 {
@@ -239,32 +260,11 @@ impl<K: Clone + Eq> LiteralIndex<K> {
         }
     }
 
-    fn bucket(&self, literal: &[u8]) -> Option<&[(K, Filter)]> {
-        self.buckets.get(literal).map(Vec::as_slice)
+    fn bucket(&self, literal: &[u8]) -> Option<&Bucket<K>> {
+        self.buckets.get(literal)
     }
 
     fn lengths_up_to(&self, longest: usize) -> impl Iterator<Item = usize> {
         self.lengths.range(..=longest).map(|(length, _)| *length)
     }
-}
-
-/// Takes what is `unwanted` out of one bucket; true if the bucket went with it.
-fn remove_from<Q, B, T>(
-    buckets: &mut HashMap<B, Vec<T>>,
-    literal: &Q,
-    unwanted: impl Fn(&T) -> bool,
-) -> bool
-where
-    B: Eq + Hash + std::borrow::Borrow<Q>,
-    Q: Eq + Hash + ?Sized,
-{
-    let Some(bucket) = buckets.get_mut(literal) else {
-        return false;
-    };
-    bucket.retain(|filed| !unwanted(filed));
-    let empty = bucket.is_empty();
-    if empty {
-        buckets.remove(literal);
-    }
-    empty
 }

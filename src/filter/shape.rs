@@ -4,6 +4,8 @@ use memchr::memmem::Finder;
 use regex_syntax::hir::literal::Extractor;
 use regex_syntax::hir::{Dot, Hir, HirKind};
 
+use super::INDEX_ENTRY_BYTES;
+
 /// The most names that a filter is spelled out into, and their bytes in all.
 const MAX_NAMES: usize = 256;
 const MAX_NAME_BYTES: usize = 64 * 1024;
@@ -88,6 +90,23 @@ impl Shape {
             tail: tail.into(),
             gap,
         })
+    }
+
+    /// About the memory it takes; each name is in an index as well.
+    pub(super) fn bytes(&self) -> usize {
+        match self {
+            Shape::Names(names) => names
+                .iter()
+                .map(|name| INDEX_ENTRY_BYTES + 2 * name.len())
+                .sum(),
+            Shape::Gaps {
+                head, inner, tail, ..
+            } => {
+                let inner = inner.iter();
+                let inner = inner.map(|literal| size_of_val(literal) + literal.needle().len());
+                head.len() + inner.sum::<usize>() + tail.len()
+            }
+        }
     }
 
     pub(super) fn matches(&self, name: &str) -> bool {

@@ -15,7 +15,7 @@ use super::{
 
 /// What happens to an append that fails.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Fault {
+pub enum InjectedFault {
     /// The block is not on the disk.
     Lost,
     /// The block is on the disk, though the writer is told of a failure.
@@ -46,7 +46,7 @@ struct Disk {
     checkpoint: Option<(Cursor, Arc<[String]>)>,
     low_on_space: bool,
     /// Appends until the one that fails, and how.
-    fault: Option<(u64, Fault)>,
+    fault: Option<(u64, InjectedFault)>,
     gate: Gate,
 }
 
@@ -98,7 +98,7 @@ impl MemoryDisk {
     }
 
     /// The `nth` append from now on fails; 1 is the next.
-    pub fn fail_append(&self, nth: u64, fault: Fault) {
+    pub fn fail_append(&self, nth: u64, fault: InjectedFault) {
         self.lock().fault = Some((nth, fault));
     }
 
@@ -190,7 +190,7 @@ impl Journal for MemoryJournal {
         }
         let fault = disk.next_fault();
         self.failed = fault.is_some();
-        if fault != Some(Fault::Lost) {
+        if fault != Some(InjectedFault::Lost) {
             disk.keep(block, self.disk.0.fingerprint);
         }
         if self.failed {
@@ -230,7 +230,7 @@ fn injected() -> AppendError {
 }
 
 impl Disk {
-    fn next_fault(&mut self) -> Option<Fault> {
+    fn next_fault(&mut self) -> Option<InjectedFault> {
         let (left, fault) = self.fault?;
         self.fault = (left > 1).then_some((left - 1, fault));
         (left <= 1).then_some(fault)

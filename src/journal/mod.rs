@@ -16,7 +16,7 @@ use thiserror::Error;
 
 pub use self::sled::{OpenError, OpenReport, Options, SledJournal, abort_when_storage_panics};
 pub use archive::{Archive, Entry, Fingerprint, fingerprint};
-pub use memory::{Fault, MemoryDisk, MemoryJournal};
+pub use memory::{InjectedFault, MemoryDisk, MemoryJournal};
 
 /// Events that became durable together, and the operations that ended with them.
 #[derive(Clone, Debug, PartialEq)]

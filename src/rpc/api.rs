@@ -16,6 +16,7 @@ use opstead_schema::params::FilterType;
 use opstead_schema::{ErrorObject, Limits};
 
 use super::errors;
+use super::method::Answerer;
 use crate::alerts::Hub;
 use crate::engine::{EngineHandle, Snapshot};
 use crate::filter::{Filter, FilterKind};
@@ -57,6 +58,15 @@ impl Api {
         F: FnOnce(Self, Arc<Snapshot>) -> Result<T, ErrorObject> + Send + 'static,
     {
         let snapshot = self.snapshot().await?;
+        self.beside_with(snapshot, work).await
+    }
+
+    /// The same with a snapshot that is there already.
+    async fn beside_with<T, F>(&self, snapshot: Arc<Snapshot>, work: F) -> Result<T, ErrorObject>
+    where
+        T: Send + 'static,
+        F: FnOnce(Self, Arc<Snapshot>) -> Result<T, ErrorObject> + Send + 'static,
+    {
         let api = self.clone();
         match tokio::task::spawn_blocking(move || work(api, snapshot)).await {
             Ok(answer) => answer,
@@ -64,16 +74,9 @@ impl Api {
         }
     }
 
-    fn answer_too_large(&self, use_method: &str) -> ErrorObject {
-        let most = self.limits.answer_bytes;
-        let message = format!("the answer is over the limit of {most} bytes; use {use_method}");
-        ErrorObject::with(
-            opstead_schema::ErrorCode::AnswerTooLarge,
-            message,
-            |details| {
-                details.use_method = Some(use_method.to_owned());
-            },
-        )
+    fn answer_too_large(&self, use_method: &'static str) -> ErrorObject {
+        let most = usize::try_from(self.limits.answer_bytes).unwrap_or(usize::MAX);
+        Answerer::new(most, Some(use_method)).too_large()
     }
 }
 

@@ -6,17 +6,16 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use opstead_schema::{ErrorCode, ErrorObject};
-use tokio::sync::Notify;
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 
 use super::auth::Access;
+use super::errors::overloaded;
 use super::gate::Gate;
 use super::limits::Limits;
 use super::socket::Outgoing;
 
 /// So many calls of a connection without access are answered before it is closed.
 const MAX_REFUSALS: usize = 5;
-/// When to ask again after a bound was reached.
-const RETRY_AFTER_MS: u64 = 1_000;
 
 /// The socket's own part, the same for every request that comes over it.
 #[derive(Debug)]
@@ -43,9 +42,17 @@ pub struct Connection {
     refusals: AtomicUsize,
     waits: AtomicUsize,
     max_waits: usize,
-    subscriptions: Mutex<HashMap<String, Arc<Notify>>>,
+    subscriptions: Mutex<HashMap<String, Subscription>>,
+    subscription_places: Arc<Semaphore>,
     next_subscription: AtomicU64,
-    max_subscriptions: usize,
+    max_subscriptions: u32,
+}
+
+/// A subscription that has been answered.
+#[derive(Debug)]
+struct Subscription {
+    ended: Arc<Notify>,
+    _place: OwnedSemaphorePermit,
 }
 
 impl Connection {
@@ -64,7 +71,8 @@ impl Connection {
             max_waits: limits.max_waits,
             subscriptions: Mutex::default(),
             next_subscription: AtomicU64::new(1),
-            max_subscriptions: limits.max_subscriptions as usize,
+            subscription_places: Arc::new(Semaphore::new(limits.max_subscriptions as usize)),
+            max_subscriptions: limits.max_subscriptions,
         }
     }
 
@@ -93,10 +101,10 @@ impl Connection {
 
     /// Ends a subscription of this connection; `false` if it has none of this name.
     pub fn unsubscribe(&self, subscription: &str) -> bool {
-        let Some(ended) = self.subscriptions().remove(subscription) else {
+        let Some(subscription) = self.subscriptions().remove(subscription) else {
             return false;
         };
-        ended.notify_one();
+        subscription.ended.notify_one();
         true
     }
 
@@ -145,21 +153,29 @@ impl Connection {
         )))
     }
 
-    /// Adds a subscription; what it returns resolves when somebody unsubscribes.
-    pub(super) fn subscribe(&self, subscription: &str) -> Result<Arc<Notify>, ErrorObject> {
-        let mut subscriptions = self.subscriptions();
-        if subscriptions.len() >= self.max_subscriptions {
-            return Err(overloaded(format!(
+    /// Takes one of the connection's places for subscriptions, before any work is done for it.
+    pub(super) fn start_subscription(&self) -> Result<OwnedSemaphorePermit, ErrorObject> {
+        let place = Arc::clone(&self.subscription_places).try_acquire_owned();
+        place.map_err(|_| {
+            overloaded(format!(
                 "this connection has {} subscriptions already",
                 self.max_subscriptions
-            )));
-        }
-        let ended = Arc::new(Notify::new());
-        subscriptions.insert(subscription.to_owned(), Arc::clone(&ended));
-        Ok(ended)
+            ))
+        })
     }
 
-    fn subscriptions(&self) -> MutexGuard<'_, HashMap<String, Arc<Notify>>> {
+    /// Adds a subscription; what it returns resolves when somebody unsubscribes.
+    pub(super) fn subscribe(&self, name: &str, place: OwnedSemaphorePermit) -> Arc<Notify> {
+        let ended = Arc::new(Notify::new());
+        let subscription = Subscription {
+            ended: Arc::clone(&ended),
+            _place: place,
+        };
+        self.subscriptions().insert(name.to_owned(), subscription);
+        ended
+    }
+
+    fn subscriptions(&self) -> MutexGuard<'_, HashMap<String, Subscription>> {
         // Each change is a single call, so a poisoned map is a whole one.
         self.subscriptions
             .lock()
@@ -175,10 +191,4 @@ impl Drop for WaitPlace {
     fn drop(&mut self) {
         self.0.waits.fetch_sub(1, Ordering::Relaxed);
     }
-}
-
-fn overloaded(message: String) -> ErrorObject {
-    ErrorObject::with(ErrorCode::Overloaded, message, |details| {
-        details.retry_after_ms = Some(RETRY_AFTER_MS);
-    })
 }

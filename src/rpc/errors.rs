@@ -10,7 +10,7 @@ use crate::filter::InvalidFilter;
 use crate::journal::ReadError;
 
 /// When to come back after a bound was reached.
-pub(super) const RETRY_AFTER_MS: u64 = 250;
+const RETRY_AFTER_MS: u64 = 250;
 
 pub(super) fn engine(error: EngineError) -> ErrorObject {
     let message = error.to_string();

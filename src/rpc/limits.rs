@@ -6,7 +6,8 @@ use std::time::Duration;
 /// Limits of the transport. The defaults suit one machine with a few hundred clients.
 #[derive(Debug, Clone)]
 pub struct Limits {
-    /// Sockets open at the same time, of all listeners together.
+    /// Sockets open at the same time, of each listener: strangers can take all of TCP, but none of
+    /// the Unix socket.
     pub max_connections: u32,
     /// One request, a whole batch included.
     pub max_request_bytes: u32,
@@ -53,7 +54,7 @@ impl Default for Limits {
             max_queued_messages: 128,
             max_unsent_bytes: 1 << 20,
             max_held_bytes: 8 << 20,
-            header_timeout_ms: 30_000,
+            header_timeout_ms: 5_000,
             body_timeout_ms: 30_000,
             write_timeout_ms: 10_000,
             ping_interval_ms: 30_000,

@@ -36,6 +36,7 @@ pub(super) fn bind_unix(path: &Path) -> io::Result<std::os::unix::net::UnixListe
             ));
         }
         Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+        Err(error) if error.kind() != io::ErrorKind::ConnectionRefused => return Err(error),
         Err(_) if std::fs::symlink_metadata(path)?.file_type().is_socket() => {
             std::fs::remove_file(path)?;
         }

@@ -81,6 +81,17 @@ impl fmt::Debug for Reply {
     }
 }
 
+/// Text that was written as JSON a moment ago, taken without being read again.
+#[expect(
+    unsafe_code,
+    reason = "each alert and each answer would be parsed a second time"
+)]
+pub(super) fn written(json: String) -> Box<RawValue> {
+    // SAFETY: those who call this pass what serde_json wrote, or such values put into an object
+    // with constant keys; so it is one JSON value with nothing around it. Tests check it.
+    unsafe { RawValue::from_string_unchecked(json) }
+}
+
 /// The JSON of a result.
 #[derive(Debug, Clone)]
 pub struct Answer(pub(super) Box<RawValue>);
@@ -125,8 +136,7 @@ impl Answerer {
         }
         String::from_utf8(text.bytes)
             .map_err(|error| internal(&error))
-            .and_then(|text| RawValue::from_string(text).map_err(|error| internal(&error)))
-            .map(Answer)
+            .map(|text| Answer(written(text)))
     }
 
     pub(super) fn check(&self, answer: Answer) -> Result<Answer, ErrorObject> {
@@ -205,6 +215,18 @@ pub(super) struct Method {
     pub(super) action: Action,
     /// What to use instead when the answer is too large.
     pub(super) paged: Option<&'static str>,
+    /// Makes no sense over HTTP, where nothing can be pushed.
+    pub(super) needs_web_socket: bool,
+}
+
+impl Method {
+    fn new(action: Action) -> Self {
+        Self {
+            needs_web_socket: matches!(action, Action::Subscribe(_)),
+            action,
+            paged: None,
+        }
+    }
 }
 
 /// Every method that the server knows by name, and what happens with other names.
@@ -231,7 +253,22 @@ impl MethodTable {
     where
         H: Fn(Call<'_>) -> Result<Reply, ErrorObject> + Send + Sync + 'static,
     {
-        self.insert(name, Action::Answer(Box::new(handler)), None);
+        self.insert(name, Method::new(Action::Answer(Box::new(handler))));
+    }
+
+    /// Adds a method that answers over a WebSocket only.
+    ///
+    /// # Panics
+    /// If the name is taken.
+    pub fn web_socket_method<H>(&mut self, name: &'static str, handler: H)
+    where
+        H: Fn(Call<'_>) -> Result<Reply, ErrorObject> + Send + Sync + 'static,
+    {
+        let method = Method {
+            needs_web_socket: true,
+            ..Method::new(Action::Answer(Box::new(handler)))
+        };
+        self.insert(name, method);
     }
 
     /// Adds a method whose answer can grow over the limit; `paged` is then named in its place.
@@ -242,7 +279,11 @@ impl MethodTable {
     where
         H: Fn(Call<'_>) -> Result<Reply, ErrorObject> + Send + Sync + 'static,
     {
-        self.insert(name, Action::Answer(Box::new(handler)), Some(paged));
+        let method = Method {
+            paged: Some(paged),
+            ..Method::new(Action::Answer(Box::new(handler)))
+        };
+        self.insert(name, method);
     }
 
     /// Adds a method that answers and then pushes, so that it needs a WebSocket.
@@ -253,7 +294,7 @@ impl MethodTable {
     where
         H: Fn(Call<'_>, PushSink) -> Result<Later<Opened>, ErrorObject> + Send + Sync + 'static,
     {
-        self.insert(name, Action::Subscribe(Arc::new(handler)), None);
+        self.insert(name, Method::new(Action::Subscribe(Arc::new(handler))));
     }
 
     /// Says what happens with names that are not in the table. It answers [`method_not_found`] if
@@ -268,6 +309,12 @@ impl MethodTable {
     /// The names in the table, in no particular order.
     pub fn names(&self) -> impl Iterator<Item = &'static str> + '_ {
         self.methods.keys().copied()
+    }
+
+    /// Whether the method of this name is in the table and needs a WebSocket.
+    #[must_use]
+    pub fn needs_web_socket(&self, name: &str) -> bool {
+        self.get(name).is_some_and(|method| method.needs_web_socket)
     }
 
     pub(super) fn get(&self, name: &str) -> Option<&Method> {
@@ -287,8 +334,8 @@ impl MethodTable {
             })
     }
 
-    fn insert(&mut self, name: &'static str, action: Action, paged: Option<&'static str>) {
-        let taken = self.methods.insert(name, Method { action, paged });
+    fn insert(&mut self, name: &'static str, method: Method) {
+        let taken = self.methods.insert(name, method);
         assert!(taken.is_none(), "the method {name} is registered twice");
     }
 }

@@ -66,7 +66,7 @@ where
         async move {
             let response = match inner {
                 Some(inner) => fenced(&request.id.clone(), session.open(inner, request)).await,
-                None => fenced(&request.id.clone(), session.answer(request, false)).await,
+                None => fenced(&request.id.clone(), session.answer(request)).await,
             };
             if !response.is_subscription() {
                 session.announce(&response);
@@ -129,7 +129,7 @@ impl Session {
     }
 
     /// Carries one call out.
-    async fn answer(&self, request: Request<'_>, in_batch: bool) -> MethodResponse {
+    async fn answer(&self, request: Request<'_>) -> MethodResponse {
         let passage = self.connection.gate().enter(params_bytes(&request)).await;
         let method = self.table.get(&request.method);
         let answerer = Answerer::new(self.max_answer_bytes, method.and_then(|line| line.paged));
@@ -140,10 +140,15 @@ impl Session {
                 connection: &self.connection,
                 answerer,
             };
+            if self.connection.transport() == Transport::Http
+                && method.is_some_and(|line| line.needs_web_socket)
+            {
+                return Err(needs_web_socket(call.method));
+            }
             match method.map(|line| &line.action) {
                 Some(Action::Answer(handler)) => handler(call),
-                Some(Action::Subscribe(_)) if in_batch => Err(subscription_in_batch(call.method)),
-                Some(Action::Subscribe(_)) => Err(needs_web_socket(call.method)),
+                // Alone it is handed to the library.
+                Some(Action::Subscribe(_)) => Err(subscription_in_batch(call.method)),
                 None => (self.table.other())(call),
             }
         });
@@ -204,9 +209,9 @@ impl Session {
                 Ok(BatchEntry::Call(request)) => {
                     let id = request.id.clone();
                     ids.push(id.clone());
-                    calls.push(Box::pin(async move {
-                        fenced(&id, self.answer(request, true)).await
-                    }));
+                    calls.push(Box::pin(
+                        async move { fenced(&id, self.answer(request)).await },
+                    ));
                 }
                 Ok(BatchEntry::Notification(_)) => {
                     let _ = self.connection.refusal();
@@ -310,7 +315,7 @@ fn no_answer() -> MethodResponse {
 fn needs_web_socket(method: &str) -> ErrorObject {
     ErrorObject::new(
         ErrorCode::NeedsWebSocket,
-        format!("{method} pushes, so it needs a WebSocket"),
+        format!("{method} needs a WebSocket, over which alerts are pushed"),
     )
 }
 

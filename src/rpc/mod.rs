@@ -26,6 +26,9 @@
 //! is no request is answered -32700 instead of -32600. Notifications do nothing. It refuses by itself,
 //! with codes of its own: a request that is too large (-32007; 413 over HTTP) and a batch that is
 //! too long (-32010).
+//!
+//! On the Unix socket `Origin` is checked, but not `Host`: no browser reaches it under any name, and
+//! who connects is known by the peer's uid.
 #![cfg_attr(test, allow(clippy::unwrap_used, reason = "a test fails by panicking"))]
 
 pub mod api;

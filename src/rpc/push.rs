@@ -13,7 +13,7 @@ use jsonrpsee::types::{Id, Params};
 use jsonrpsee::{Extensions, MethodResponse, MethodSink};
 use opstead_schema::ErrorObject;
 use serde_json::value::RawValue;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, OwnedSemaphorePermit};
 
 use super::connection::Connection;
 use super::method::{Answer, Answerer, Call, Later, MethodTable, Subscriber};
@@ -77,6 +77,7 @@ pub(super) fn callbacks(table: &MethodTable) -> Result<Methods, RegisterMethodEr
 /// A subscription whose handler has been called and is to be awaited.
 struct Opening {
     push: PushSink,
+    place: OwnedSemaphorePermit,
     later: Later<Opened>,
 }
 
@@ -90,6 +91,7 @@ fn open(
     let connection = extensions
         .get::<Arc<Connection>>()
         .expect("the middleware put it there");
+    let place = connection.start_subscription()?;
     let push = PushSink {
         sink,
         connection: Arc::clone(connection),
@@ -101,20 +103,17 @@ fn open(
         answerer: Answerer::new(usize::MAX, None),
     };
     let later = subscriber(call, push.clone())?;
-    Ok(Opening { push, later })
+    Ok(Opening { push, place, later })
 }
 
 impl Opening {
     async fn run(self, id: Id<'static>, permit: impl Send + 'static) -> MethodResponse {
-        let Self { push, later } = self;
+        let Self { push, place, later } = self;
         let opened = match later.await {
             Ok(opened) => opened,
             Err(error) => return error_response(id, error),
         };
-        let ended = match push.connection.subscribe(&opened.subscription) {
-            Ok(ended) => ended,
-            Err(error) => return error_response(id, error),
-        };
+        let ended = push.connection.subscribe(&opened.subscription, place);
         let response = MethodResponse::subscription_response(
             id,
             ResponsePayload::success(&*opened.answer.0),
@@ -137,9 +136,11 @@ async fn pump(
     _permit: impl Send + 'static,
 ) {
     let outcome = tokio::select! {
-        outcome = std::panic::AssertUnwindSafe(pump).catch_unwind() => outcome,
-        () = push.closed() => Ok(()),
+        // In this order: a pump that may go on could send after the answer that it has ended.
+        biased;
         () = ended.notified() => Ok(()),
+        () = push.closed() => Ok(()),
+        outcome = std::panic::AssertUnwindSafe(pump).catch_unwind() => outcome,
     };
     push.connection.unsubscribe(&subscription);
     if outcome.is_err() {

@@ -1,10 +1,12 @@
 //! The server as a whole: listeners, workers, and their orderly end.
 
+use std::convert::Infallible;
 use std::io;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc as std_mpsc;
 use std::thread::JoinHandle;
 
 use jsonrpsee::core::RegisterMethodError;
@@ -18,6 +20,9 @@ use super::method::MethodTable;
 use super::push;
 use super::token::Token;
 use super::worker::{Accepted, Shared, work};
+
+/// Threads of each worker for what looks at many records; further such calls wait their turn.
+const BLOCKING_THREADS: usize = 4;
 
 /// Where to listen, for whom, and within which limits.
 #[derive(Debug, Clone)]
@@ -86,6 +91,10 @@ pub enum StartError {
 pub struct RpcServer {
     local_address: Option<SocketAddr>,
     socket: Option<PathBuf>,
+    /// Dropped to close the listeners.
+    listening: Option<watch::Sender<()>>,
+    /// Disconnected once they are closed.
+    listeners_closed: std_mpsc::Receiver<Infallible>,
     stopping: watch::Sender<bool>,
     stop_library: jsonrpsee::server::ServerHandle,
     workers: Vec<JoinHandle<()>>,
@@ -95,6 +104,16 @@ pub struct RpcServer {
 struct Listeners {
     tcp: Option<std::net::TcpListener>,
     unix: Option<std::os::unix::net::UnixListener>,
+    life: Listening,
+}
+
+/// How long the listeners are open.
+#[derive(Clone)]
+struct Listening {
+    /// Disconnected when they are to be closed.
+    until: watch::Receiver<()>,
+    /// Dropped after each is closed.
+    closed: std_mpsc::Sender<Infallible>,
 }
 
 /// The way to one worker, and how many connections it has.
@@ -108,7 +127,9 @@ impl RpcServer {
     /// Binds the listeners and starts serving the methods of `table`, on threads of its own.
     pub fn start(config: Config, table: MethodTable) -> Result<Self, StartError> {
         let methods = push::callbacks(&table)?;
-        let listeners = bind(&config)?;
+        let (listening, until) = watch::channel(());
+        let (closed, listeners_closed) = std_mpsc::channel();
+        let listeners = bind(&config, Listening { until, closed })?;
         let local_address = listeners
             .tcp
             .as_ref()
@@ -116,7 +137,6 @@ impl RpcServer {
             .transpose()?;
         let (stopping, stopped) = watch::channel(false);
         let (stop, stop_library) = stop_channel();
-        let places = Arc::new(Semaphore::new(config.limits.max_connections as usize));
         let shared = Arc::new(Shared::new(
             Arc::new(table),
             methods,
@@ -127,17 +147,13 @@ impl RpcServer {
         let mut server = Self {
             local_address,
             socket: config.socket,
+            listening: Some(listening),
+            listeners_closed,
             stopping,
             stop_library,
             workers: Vec::new(),
         };
-        server.spawn_workers(
-            worker_count(config.workers),
-            &shared,
-            listeners,
-            &places,
-            &stop,
-        )?;
+        server.spawn_workers(worker_count(config.workers), &shared, listeners, &stop)?;
         Ok(server)
     }
 
@@ -153,6 +169,20 @@ impl RpcServer {
         self.socket.as_deref()
     }
 
+    /// Closes the listeners and removes the socket's file; connections go on. Returns when another
+    /// server may have the same addresses.
+    pub fn close_listeners(&mut self) {
+        if self.listening.take().is_none() {
+            return;
+        }
+        // It is a message that cannot be: only the end of the channel comes.
+        let _ = self.listeners_closed.recv();
+        if let Some(path) = &self.socket {
+            // A later start would remove it as well.
+            let _ = std::fs::remove_file(path);
+        }
+    }
+
     /// Accepts nothing more, ends the waits, lets the calls in flight end within the stop time-out,
     /// closes every connection and returns then. It blocks.
     pub fn stop(mut self) {
@@ -165,7 +195,6 @@ impl RpcServer {
         count: usize,
         shared: &Arc<Shared>,
         listeners: Listeners,
-        places: &Arc<Semaphore>,
         stop: &StopHandle,
     ) -> Result<(), StartError> {
         let mut desks = Vec::new();
@@ -179,35 +208,41 @@ impl RpcServer {
             });
             let runtime = tokio::runtime::Builder::new_current_thread()
                 .enable_all()
+                .max_blocking_threads(BLOCKING_THREADS)
                 .build()?;
             runtimes.push((
                 runtime,
                 work(Arc::clone(shared), receiver, load, stop.clone()),
             ));
         }
+        let places = || Arc::new(Semaphore::new(shared.limits.max_connections as usize));
         if let Some((runtime, _)) = runtimes.first() {
             let _context = runtime.enter();
             if let Some(tcp) = listeners.tcp {
                 let tcp = tokio::net::TcpListener::from_std(tcp)?;
                 let hand_on = hand_on(desks.clone());
-                let accept = listener::accept_tcp(tcp, Arc::clone(places), hand_on);
-                runtime.spawn(until_stopped(shared.stopping.clone(), accept));
+                let accept = listener::accept_tcp(tcp, places(), hand_on);
+                runtime.spawn(listeners.life.clone().run(accept));
             }
             if let Some(unix) = listeners.unix {
                 let unix = tokio::net::UnixListener::from_std(unix)?;
-                let accept = listener::accept_unix(unix, Arc::clone(places), hand_on(desks));
-                runtime.spawn(until_stopped(shared.stopping.clone(), accept));
+                let accept = listener::accept_unix(unix, places(), hand_on(desks));
+                runtime.spawn(listeners.life.run(accept));
             }
         }
         for (number, (runtime, work)) in runtimes.into_iter().enumerate() {
             let thread = std::thread::Builder::new().name(format!("rpc-{number}"));
-            self.workers
-                .push(thread.spawn(move || runtime.block_on(work))?);
+            self.workers.push(thread.spawn(move || {
+                runtime.block_on(work);
+                // Dropping it would wait for reads of the disk, however long they take.
+                runtime.shutdown_background();
+            })?);
         }
         Ok(())
     }
 
     fn stop_and_join(&mut self) {
+        self.close_listeners();
         self.stopping.send_replace(true);
         // Whoever has stopped already needs no second word.
         let _ = self.stop_library.stop();
@@ -215,10 +250,6 @@ impl RpcServer {
             if worker.join().is_err() {
                 tracing::error!("a thread that served connections had panicked");
             }
-        }
-        if let Some(path) = self.socket.take() {
-            // The file is only a name by now; a later start removes it as well.
-            let _ = std::fs::remove_file(path);
         }
     }
 }
@@ -229,7 +260,7 @@ impl Drop for RpcServer {
     }
 }
 
-fn bind(config: &Config) -> Result<Listeners, StartError> {
+fn bind(config: &Config, life: Listening) -> Result<Listeners, StartError> {
     let tcp = config.listen.map(|address| {
         listener::bind_tcp(address).map_err(|source| StartError::Tcp { address, source })
     });
@@ -243,14 +274,18 @@ fn bind(config: &Config) -> Result<Listeners, StartError> {
     Ok(Listeners {
         tcp: tcp.transpose()?,
         unix: unix.transpose()?,
+        life,
     })
 }
 
-/// Runs the accepting until the server stops; the listener is closed with it.
-async fn until_stopped(mut stopping: watch::Receiver<bool>, accept: impl Future<Output = ()>) {
-    tokio::select! {
-        () = accept => {}
-        _ = stopping.wait_for(|stopping| *stopping) => {}
+impl Listening {
+    /// Runs the accepting until it is to end; the listener is closed with it.
+    async fn run(mut self, accept: impl Future<Output = ()>) {
+        tokio::select! {
+            () = accept => {}
+            _ = self.until.changed() => {}
+        }
+        drop(self.closed);
     }
 }
 

@@ -67,9 +67,9 @@ fn reads(table: &mut MethodTable, api: &Api) {
         let answerer = call.answerer;
         Reply::wait(async move { answerer.json(&api.wait(params).await?) })
     });
-    table.method("rpc.discover", |call| {
+    let document: &RawValue = serde_json::from_str(OPENRPC).expect("the document is JSON");
+    table.method("rpc.discover", move |call| {
         let NoParams {} = params(&call)?;
-        let document: &RawValue = serde_json::from_str(OPENRPC).expect("the document is JSON");
         Ok(Answer::raw(document.to_owned()).into())
     });
 }
@@ -102,7 +102,7 @@ fn alerts(table: &mut MethodTable, api: &Api) {
         let opened: Later<_> = Box::pin(async move { api.subscribe(params, push, id).await });
         Ok(opened)
     });
-    table.method("alerts.unsubscribe", |call| {
+    table.web_socket_method("alerts.unsubscribe", |call| {
         let AlertsUnsubscribeParams { subscription } = params(&call)?;
         if call.connection.unsubscribe(&subscription) {
             return Ok(Answer::small(&true)?.into());
@@ -131,6 +131,7 @@ fn call_declared(api: &Api, call: Call<'_>) -> Result<Reply, ErrorObject> {
         .ok_or_else(|| method_not_found(call.method))?;
     let kwargs = match call.params.map(str::trim_start) {
         None | Some("null") => Json::empty_object(),
+        Some(text) if is_empty_array(text) => Json::empty_object(),
         Some(text) if text.starts_with('{') => {
             Json::from_text(text).map_err(|error| invalid_param("", &error.to_string()))?
         }
@@ -152,6 +153,13 @@ fn call_declared(api: &Api, call: Call<'_>) -> Result<Reply, ErrorObject> {
             Reply::soon(async move { api.query(&method, kwargs).await.map(Answer::raw) })
         }
     }
+}
+
+/// Nothing by position is the same as nothing by name.
+fn is_empty_array(text: &str) -> bool {
+    let inner = text.trim().strip_prefix('[');
+    let inner = inner.and_then(|text| text.strip_suffix(']'));
+    inner.is_some_and(|text| text.trim().is_empty())
 }
 
 fn params<T: DeserializeOwned>(call: &Call<'_>) -> Result<T, ErrorObject> {

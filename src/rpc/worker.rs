@@ -86,7 +86,7 @@ fn library(limits: &Limits, max_request_bytes: u32) -> Library {
         // Answers are measured by the middleware, which can say what to use instead.
         .max_response_body_size(u32::MAX)
         // Sockets are counted where they are accepted; here requests are, too.
-        .max_connections(limits.max_connections.saturating_mul(2).saturating_add(64))
+        .max_connections(limits.max_connections.saturating_mul(4).saturating_add(64))
         // The middleware's own bound comes first and has a better error.
         .max_subscriptions_per_connection(limits.max_subscriptions.saturating_add(1))
         .set_batch_request_config(BatchRequestConfig::Limit(limits.max_batch_length))

@@ -1,9 +1,11 @@
 //! Where a subscription may begin, and what it is told of that.
 
 use futures_util::FutureExt;
-use opstead::alerts::{Closed, HubLimits, SubscribeError, SubscribeRequest};
+use opstead::alerts::{
+    Closed, HubLimits, ReadError, ReadRequest, SubscribeError, SubscribeRequest,
+};
 
-use crate::world::{World, glob, next, read_through, roomy, tiny, told};
+use crate::world::{FOR_EVER, World, glob, next, read_through, roomy, tiny, told};
 
 /// Promise 1: the starting place is the head at the moment of the reply.
 #[tokio::test]
@@ -144,9 +146,41 @@ fn only_so_many_subscriptions_are_allowed() {
     let second = world.subscribe("*", None);
     assert_ne!(first.id(), second.id());
     let refusal = world.try_subscribe(None, None).unwrap_err();
-    assert_eq!(refusal, SubscribeError::TooMany { most: 2 });
+    let what = "subscriptions";
+    assert_eq!(refusal, SubscribeError::TooMany { what, most: 2 });
     drop(first);
     assert_eq!(world.hub.subscriptions(), 1);
+    assert!(world.try_subscribe(None, None).is_ok());
+}
+
+/// Filters differ in size a thousandfold; all of them together are bounded, reads that wait
+/// included.
+#[tokio::test]
+async fn filters_are_bounded_in_bytes() {
+    let most = 2 * glob("*").bytes();
+    let world = World::new(HubLimits {
+        filter_bytes: most,
+        ..roomy()
+    });
+    let first = world.subscribe("*", None);
+    let _second = world.subscribe("*", None);
+    let refusal = world.try_subscribe(None, None).unwrap_err();
+    let what = "bytes of filters";
+    assert_eq!(refusal, SubscribeError::TooMany { what, most });
+    let request = ReadRequest {
+        filter: glob("*"),
+        after: 0,
+        log_id: None,
+        limit: 1,
+        timeout: FOR_EVER,
+    };
+    let refusal = world.hub.read(request.clone()).await;
+    assert!(matches!(
+        refusal,
+        Err(ReadError::Refused(SubscribeError::TooMany { .. }))
+    ));
+    drop(first);
+    assert!(world.hub.read(request).now_or_never().is_none());
     assert!(world.try_subscribe(None, None).is_ok());
 }
 

@@ -115,7 +115,7 @@ async fn one_that_does_not_read_costs_its_queue() {
             _ => None,
         });
         published.extend(subjects);
-        world.hub.publish(&block);
+        world.publish_block(&block);
         let next = quick.next_batch().now_or_never();
         all.extend(told(&next.expect("it is told at once").unwrap()));
     }

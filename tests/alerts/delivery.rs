@@ -1,8 +1,12 @@
 //! What a subscription is told, and how far it says it has come.
 
-use futures_util::FutureExt;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
-use crate::world::{World, glob, next, read_through, roomy, tiny, told};
+use futures_util::FutureExt;
+use opstead::alerts::{HubLimits, ReadRequest};
+
+use crate::world::{FOR_EVER, World, copy, glob, next, read_through, roomy, tiny, told};
 
 /// Promise 1: in cursor order, every matching alert, exactly once; what is no alert is never told.
 #[tokio::test]
@@ -111,7 +115,10 @@ async fn the_place_of_one_that_lags_stays_before_what_it_was_not_told() {
     assert_eq!(subscription.place(), 1);
     assert_eq!(silent.place(), 0);
     assert_eq!(read_through(&mut subscription, 4).await.len(), 3);
-    assert!(subscription.next_batch().now_or_never().is_none());
+    // It makes way after each block that it goes through in vain.
+    for _ in 0..3 {
+        assert!(subscription.next_batch().now_or_never().is_none());
+    }
     world.publish(&["image.a"]);
     assert_eq!(subscription.place(), 7);
 }
@@ -135,4 +142,65 @@ async fn giving_up_the_wait_loses_nothing() {
     let head = world.head();
     all.extend(read_through(&mut subscription, head).await);
     assert_eq!(all, world.expected(&glob("vm.*"), 0));
+}
+
+/// Promise 3: should the tail let go of blocks before they are routed, those who are live look them
+/// up by themselves.
+#[tokio::test]
+async fn what_comes_too_fast_to_be_routed_is_told_nevertheless() {
+    let mut world = World::new(HubLimits {
+        tail_bytes: 1,
+        queue_alerts: 10_000,
+        queue_bytes: 64 << 20,
+        ..roomy()
+    });
+    let mut subscriptions: Vec<_> = (0..20).map(|_| world.waiting("vm.*")).collect();
+    // The first one keeps the router busy for long.
+    let mut blocks = vec![copy(&world.append(&["vm.a"; 5_000]))];
+    for _ in 0..100 {
+        blocks.push(copy(&world.append(&["vm.a", "image.a"])));
+    }
+    for block in &blocks {
+        world.hub.publish(block);
+    }
+    for subscription in &mut subscriptions {
+        let all = read_through(subscription, 5_199).await;
+        assert_eq!(all, world.expected(&glob("vm.*"), 0));
+    }
+}
+
+/// What is published can be read at once, whether or not it is routed.
+#[tokio::test]
+async fn a_reader_finds_what_was_just_published() {
+    let mut world = World::new(roomy());
+    for number in 1..200 {
+        let block = copy(&world.append(&["vm.a"]));
+        world.hub.publish(&block);
+        let request = ReadRequest {
+            filter: glob("*"),
+            after: number - 1,
+            log_id: None,
+            limit: 1,
+            timeout: Duration::ZERO,
+        };
+        let page = world.hub.read(request).await.unwrap();
+        assert_eq!(told(&page.alerts), [(number, "vm.a".to_owned())]);
+    }
+}
+
+/// The hub's thread ends with the hub, and lets go of all it holds.
+#[test]
+fn nothing_outlives_the_hub() {
+    let mut world = World::new(roomy());
+    let block = copy(&world.append(&["vm.a"]));
+    world.hub.publish(&block);
+    let left = Arc::downgrade(&block);
+    drop(block);
+    assert_eq!(left.strong_count(), 1);
+    drop(world);
+    let began = Instant::now();
+    while left.strong_count() > 0 {
+        assert!(began.elapsed() < FOR_EVER, "the thread goes on");
+        std::thread::yield_now();
+    }
 }

@@ -135,6 +135,20 @@ async fn giving_up_a_read_leaves_nothing_behind() {
     assert_eq!(page(&world, "*", 0, 10).await.alerts.len(), 1);
 }
 
+/// A read that goes through much of the log lets others have the thread meanwhile.
+#[tokio::test]
+async fn a_long_read_makes_way() {
+    let mut world = World::new(HubLimits {
+        page_bytes: 1,
+        ..roomy()
+    });
+    for _ in 0..3 {
+        world.publish(&["image.a"]);
+    }
+    let reading = world.hub.read(request("vm.*", 0, 10, Duration::ZERO));
+    assert!(reading.now_or_never().is_none());
+}
+
 /// Promise 3, for those who read.
 #[tokio::test]
 async fn places_that_cannot_be_read_from_are_refused() {

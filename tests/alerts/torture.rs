@@ -12,7 +12,7 @@ use opstead_core::Cursor;
 use tokio::sync::watch;
 use tokio::time::timeout;
 
-use crate::world::{FOR_EVER, World, told};
+use crate::world::{FOR_EVER, World, copy, told};
 
 /// Every filter lets this name pass, and it comes last, so that everybody sees the end.
 const END: &str = "end";
@@ -160,7 +160,8 @@ fn publish(
     for number in 1..=blocks {
         let names = block(&mut random);
         let names: Vec<&str> = names.iter().map(String::as_str).collect();
-        world.publish(&names);
+        let block = world.append(&names);
+        world.hub.publish(&copy(&block));
         published.send_replace(number);
         for _ in 0..random.below(10_000) {
             std::hint::spin_loop();

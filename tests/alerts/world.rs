@@ -175,10 +175,19 @@ impl World {
         block
     }
 
-    /// Makes one block durable and publishes it.
+    /// Makes one block durable, publishes it, and sees it routed.
     pub(crate) fn publish(&mut self, names: &[&str]) {
         let block = self.append(names);
-        self.hub.publish(&copy(&block));
+        self.publish_block(&copy(&block));
+    }
+
+    /// Publishes a block and sees it routed.
+    pub(crate) fn publish_block(&self, block: &Arc<Block>) {
+        self.hub.publish(block);
+        let routed = self.hub.routed();
+        while *routed.borrow() < block.last() {
+            std::thread::yield_now();
+        }
     }
 
     /// Lets the log begin behind its newest block but one.

@@ -33,7 +33,7 @@ const JOURNALS: &[&str] = &[
     "crate::journal::SledJournal",
     "crate::journal::MemoryJournal",
     "crate::journal::MemoryDisk",
-    "crate::journal::Fault",
+    "crate::journal::InjectedFault",
     "crate::journal::OpenError",
     "crate::journal::OpenReport",
     "crate::journal::Options",

@@ -44,6 +44,11 @@ fn what_is_registered_is_what_the_table_says() {
     assert_eq!(answered, declared);
     assert_eq!(registered.len(), answered.len(), "one is registered twice");
 
+    for method in METHODS {
+        let needs = table.needs_web_socket(method.name);
+        assert_eq!(needs, method.needs_web_socket, "{}", method.name);
+    }
+
     engine.handle.stop();
     engine.join().unwrap();
 }

@@ -134,6 +134,10 @@ fn a_wrong_configuration_is_refused_with_file_and_line() {
         ("[storage]\npole = \"x\"\n", "line 4", "`pool`"),
         ("[storag]\n", "line 3", "`storage`"),
         ("[limits]\nconnections = \"many\"\n", "line 4", "u32"),
+        ("[limits]\nconnections = 0\n", "line 4", "nonzero"),
+        ("[limits]\nrequest_bytes = 0\n", "line 4", "nonzero"),
+        ("[limits]\nanswer_bytes = 0\n", "line 4", "nonzero"),
+        ("[storage]\ncapacity = 0\n", "line 4", "nonzero"),
         ("[limits\n", "line 3", "]"),
     ] {
         home.configure(lines);

@@ -100,6 +100,19 @@ async fn errors_are_as_in_the_table() {
             assert_eq!(data["logId"], status["logId"]);
         }
     }
+    for (method, params) in [
+        (
+            "alerts.subscribe",
+            json!({"logId": "01AAAAAAAAAAAAAAAAAAAAAAAA"}),
+        ),
+        (
+            "operations.wait",
+            json!({"until": "change", "after": 1_000_000}),
+        ),
+    ] {
+        let data = expect(s, method, params, 1007, "cursorUnknown", false).await;
+        assert_eq!(data["logId"], status["logId"]);
+    }
     s.hold("h2", json!([])).await;
     s.hold("h3", json!([])).await;
     let data = expect(s, register, hold("h4", json!([])), 1009, "overloaded", true).await;
@@ -219,11 +232,7 @@ async fn a_wrong_token_gets_nothing() {
         ..ClientConfig::default()
     };
     let target = format!("ws://{}", daemon.address).parse().unwrap();
-    let refused = match Client::connect(target, config).await {
-        Ok(client) => client.status().await.map(|_| ()),
-        Err(error) => Err(error),
-    };
-    let error = refused.unwrap_err();
+    let error = Client::connect(target, config).await.err().unwrap();
     assert_eq!(error.code(), Some(ErrorCode::Unauthenticated), "{error}");
     assert!(matches!(error, Error::Refused(_)));
     let bearer = format!("Bearer {}", daemon.token);
@@ -238,13 +247,19 @@ async fn what_pushes_needs_a_web_socket() {
     let home = Home::new();
     let daemon = home.start();
     let bearer = format!("Bearer {}", daemon.token);
-    let body = request_text(1, "alerts.subscribe", json!({}));
-    let answer = post(daemon.address, &[("authorization", &bearer)], &body).await;
-    let error = &answer.json()["error"];
-    assert_eq!(
-        (&error["code"], &error["data"]["reason"]),
-        (&json!(1015), &json!("needsWebSocket"))
-    );
+    for (method, params) in [
+        ("alerts.subscribe", json!({})),
+        ("alerts.unsubscribe", json!({"subscription": "1.1"})),
+    ] {
+        let body = request_text(1, method, params);
+        let answer = post(daemon.address, &[("authorization", &bearer)], &body).await;
+        let error = &answer.json()["error"];
+        assert_eq!(
+            (&error["code"], &error["data"]["reason"]),
+            (&json!(1015), &json!("needsWebSocket")),
+            "{method}"
+        );
+    }
 }
 
 /// §9: an oversized message gets an error and takes nothing else along.

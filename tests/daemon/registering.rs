@@ -58,6 +58,8 @@ async fn a_registration_says_what_became_of_the_request() {
         assert_eq!(registered["event"], "registered");
         assert_eq!(registered["operationId"], registration["id"]);
     }
+    // Without kwargs, by name and by position.
+    session.ok("diagnostic.noop", json!([])).await;
     let made = session.ok("diagnostic.noop", json!({})).await;
     let id = made["id"].as_str().unwrap();
     assert_eq!(made["alertName"], id, "an operation on no object");
@@ -197,6 +199,27 @@ async fn what_is_refused_leaves_no_trace() {
         "{error}"
     );
     assert!(error.to_string().contains("colour"), "{error}");
+    // Called by its own name, the kwargs are the params.
+    for (method, kwargs, pointer) in [
+        (
+            "storage.createImage",
+            json!({"image": "../x", "sizeBytes": 1}),
+            "/image",
+        ),
+        (
+            "storage.createImage",
+            json!({"image": "x", "sizeBytes": -1}),
+            "/sizeBytes",
+        ),
+        ("storage.getImageInfo", json!({"image": "../x"}), "/image"),
+    ] {
+        let error = session.error(method, kwargs).await;
+        assert_eq!(error["data"]["faults"][0]["pointer"], pointer, "{error}");
+        assert!(
+            error["message"].as_str().unwrap().starts_with(pointer),
+            "{error}"
+        );
+    }
     let error = session.error("operations.get", json!({"id": "late"})).await;
     assert_eq!(error["data"]["reason"], "operationNotFound");
     assert_eq!(session.head().await, head);

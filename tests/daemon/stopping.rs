@@ -7,6 +7,15 @@ use serde_json::json;
 use crate::load::{Load, Noise};
 use crate::program::Home;
 
+/// Who reads that the daemon is ready may end it at once, and it ends in order.
+#[tokio::test]
+async fn a_daemon_that_is_ready_ends_in_order() {
+    let home = Home::new();
+    for _ in 0..5 {
+        home.start().stop().await;
+    }
+}
+
 /// "SIGTERM ends within 5 s with nothing lost", under load, with waits and subscribers connected.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn sigterm_under_load_ends_soon_and_loses_nothing() {

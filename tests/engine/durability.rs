@@ -4,7 +4,7 @@ use std::pin::Pin;
 
 use futures_util::FutureExt;
 use opstead::engine::{EngineError, PurgeTarget, RegisterRequest};
-use opstead::journal::{Fault, MemoryDisk};
+use opstead::journal::{InjectedFault, MemoryDisk};
 use opstead_core::{Json, OperationState, Refusal, Registration};
 use serde_json::json;
 
@@ -119,7 +119,7 @@ fn refusals_and_answers_about_existing_operations_wait() {
 /// Law 3: after a failed write nothing is acknowledged, to nobody, ever.
 #[test]
 fn a_failed_append_ends_everything() {
-    for fault in [Fault::Lost, Fault::Kept] {
+    for fault in [InjectedFault::Lost, InjectedFault::Kept] {
         let mut world = World::new();
         let attempt = world.run("before", "test.run");
         world.event("before", "started");
@@ -142,7 +142,7 @@ fn a_failed_append_ends_everything() {
         // Asking again with the same id tells what became of it.
         let world = world.crash();
         let again = world.register(request("a", "test.run")).unwrap();
-        assert_eq!(again.existing, fault == Fault::Kept);
+        assert_eq!(again.existing, fault == InjectedFault::Kept);
         assert!(!world.register(request("b", "test.run")).unwrap().existing);
     }
 }

@@ -22,6 +22,16 @@ fn keys_come_in_order_and_each_once() {
     assert_eq!(set.matching(""), [1, 2, 3]);
 }
 
+/// A short pattern may stand for many long names.
+#[test]
+fn what_a_filter_takes_counts_all_its_names() {
+    let filter = glob(&format!("{}{}", "x".repeat(200), "{a,b}".repeat(8)));
+    let names = filter.exact_names().unwrap();
+    let name_bytes: usize = names.iter().map(String::len).sum();
+    assert_eq!(names.len(), 256);
+    assert!(filter.bytes() > 2 * name_bytes);
+}
+
 #[test]
 fn a_literal_that_stands_in_the_name_often_counts_once() {
     let mut set = FilterSet::new();

@@ -2,14 +2,17 @@
 //! was acknowledged is ever missing without a word.
 
 use std::fs;
+use std::ops::Range;
 use std::path::Path;
 
 use opstead::journal::{Journal, OpenError, ReadError};
-use opstead_core::Cursor;
 use opstead_core::checkpoint::Record;
+use opstead_core::{Cursor, Time};
 
 use crate::folder::{filled, open, raw, refusal};
-use crate::samples::{append, append_registrations, ends, id, noise, registrations};
+use crate::samples::{
+    append, append_registrations, ends, id, noise, operation, registrations, time,
+};
 
 fn block_key(first: Cursor, part: u32) -> Vec<u8> {
     [&b"b"[..], &first.to_be_bytes(), &part.to_be_bytes()].concat()
@@ -185,6 +188,19 @@ fn a_flipped_byte_in_the_database_never_loses_anything_silently() {
     assert!(refused > 0);
 }
 
+/// Where the frames of a checkpoint lie, their lengths included; the last is the footer.
+fn frames(checkpoint: &[u8]) -> Vec<Range<usize>> {
+    let mut frames = Vec::new();
+    let mut at = 0;
+    while at < checkpoint.len() {
+        let length = u32::from_le_bytes(checkpoint[at..at + 4].try_into().unwrap());
+        let end = at + 4 + length as usize;
+        frames.push(at..end);
+        at = end;
+    }
+    frames
+}
+
 #[test]
 fn a_damaged_checkpoint_is_passed_over_while_the_log_reaches_back() {
     let folder = filled();
@@ -193,17 +209,25 @@ fn a_damaged_checkpoint_is_passed_over_while_the_log_reaches_back() {
     drop(journal);
     let path = folder.path().join(format!("checkpoint.{:020}", 6));
     let whole = fs::read(&path).unwrap();
-    for place in 0..whole.len() {
+    let frames = frames(&whole);
+    let footer = frames.last().unwrap();
+    let lengths = frames
+        .iter()
+        .map(|frame| frame.start)
+        .flat_map(|at| at..at + 4);
+    let some = (0..whole.len()).step_by(64);
+    for place in some.chain(lengths).chain(footer.clone()) {
         let mut bytes = whole.clone();
         bytes[place] ^= 1;
         fs::write(&path, bytes).unwrap();
-        if place % 64 == 0 {
-            let journal = open(folder.path()).unwrap();
-            assert_eq!(journal.report().checkpoints_skipped, 1);
-            assert!(journal.reader().checkpoint().unwrap().is_none());
-            assert_eq!(journal.reader().read(0, 1 << 20).unwrap().len(), 10);
-        }
+        let journal = open(folder.path()).unwrap();
+        assert_eq!(journal.report().checkpoints_skipped, 1, "byte {place}");
+        assert!(journal.reader().checkpoint().unwrap().is_none());
+        assert_eq!(journal.reader().read(0, 1 << 20).unwrap().len(), 10);
     }
+    let footless = &whole[..footer.start];
+    fs::write(&path, footless).unwrap();
+    assert_eq!(open(folder.path()).unwrap().report().checkpoints_skipped, 1);
     fs::write(&path, &whole[..whole.len() - 1]).unwrap();
     fs::write(path.with_extension("tmp"), "unfinished").unwrap();
     assert_eq!(open(folder.path()).unwrap().report().checkpoints_skipped, 1);
@@ -218,7 +242,7 @@ fn a_damaged_checkpoint_is_passed_over_while_the_log_reaches_back() {
     fs::write(&path, whole).unwrap();
     let mut journal = open(folder.path()).unwrap();
     assert_eq!(journal.report().checkpoint, Some(6));
-    while journal.trim(opstead_core::Time(u64::MAX), 0).unwrap() {}
+    while journal.trim(Time(u64::MAX), 0).unwrap() {}
     assert_eq!(journal.reader().oldest(), 6);
     drop(journal);
     fs::remove_file(&path).unwrap();
@@ -226,6 +250,34 @@ fn a_damaged_checkpoint_is_passed_over_while_the_log_reaches_back() {
         refusal(folder.path()),
         OpenError::NoCheckpoint { oldest: 6 }
     ));
+}
+
+/// A checkpoint that is damaged between opening and reading never gives a part for the whole.
+#[test]
+fn a_checkpoint_damaged_after_opening_is_told_to_its_reader() {
+    let folder = filled();
+    let journal = open(folder.path()).unwrap();
+    let records =
+        (1..=4).map(|seed| Record::Operation(operation(seed, seed, noise(seed, 400_000))));
+    let written = journal.reader().write_checkpoint(6, &mut { records });
+    written.unwrap();
+    let path = folder.path().join(format!("checkpoint.{:020}", 6));
+    let whole = fs::read(&path).unwrap();
+    let frames = frames(&whole);
+    let is_refused = |bytes: &[u8]| {
+        fs::write(&path, bytes).unwrap();
+        let records = journal.reader().checkpoint().unwrap().unwrap().records;
+        records.last().unwrap().is_err()
+    };
+    assert!(!is_refused(&whole));
+    for frame in &frames[1..] {
+        assert!(is_refused(&whole[..frame.start]), "cut off");
+        let without = [&whole[..frame.start], &whole[frame.end..]].concat();
+        assert!(is_refused(&without), "one is missing");
+        let mut flipped = whole.clone();
+        flipped[frame.end - 1] ^= 1;
+        assert!(is_refused(&flipped), "one is damaged");
+    }
 }
 
 /// Blocks that a checkpoint covers are not read at opening, so their damage shows when somebody
@@ -254,6 +306,49 @@ fn damage_behind_a_checkpoint_is_told_to_its_reader() {
         refusal(folder.path()),
         OpenError::Shorter { head: 9, .. }
     ));
+}
+
+/// Blocks that a checkpoint covers are not read at opening: their damage must neither keep them for
+/// ever nor end the daemon when they are removed.
+#[test]
+fn damaged_blocks_are_removed_like_others() {
+    for (place, most_bytes) in [(4, 0), (4, u64::MAX), (usize::MAX, 0), (20, u64::MAX)] {
+        let folder = filled();
+        checkpoint(&open(folder.path()).unwrap(), 10);
+        change(folder.path(), |log| {
+            for first in [1, 5] {
+                let mut value = log.get(block_key(first, 0)).unwrap().unwrap().to_vec();
+                let place = place.min(value.len() - 1);
+                value[place] = b'\0';
+                log.insert(block_key(first, 0), value).unwrap();
+            }
+        });
+        let mut journal = open(folder.path()).unwrap();
+        while journal.trim(time(7), most_bytes).unwrap() {}
+        let left = if most_bytes == 0 { 9 } else { 6 };
+        assert_eq!(journal.reader().oldest(), left);
+        append_registrations(&mut journal, 1);
+        let events = journal.reader().read(left, 1 << 20).unwrap();
+        assert_eq!(events.len() as Cursor, 11 - left);
+    }
+}
+
+#[test]
+fn a_damaged_beginning_does_not_make_the_log_look_longer() {
+    let folder = filled();
+    let mut journal = open(folder.path()).unwrap();
+    checkpoint(&journal, 10);
+    while journal.trim(time(5), u64::MAX).unwrap() {}
+    drop(journal);
+    let mut kept_bytes = 0;
+    change(folder.path(), |log| {
+        let values = log.scan_prefix("b").values();
+        kept_bytes = values.map(|value| value.unwrap().len() as u64).sum();
+    });
+    flip(folder.path(), &block_key(5, 0));
+    let mut journal = open(folder.path()).unwrap();
+    while journal.trim(Time(0), kept_bytes).unwrap() {}
+    assert_eq!(journal.reader().oldest(), 4);
 }
 
 fn checkpoint(journal: &dyn Journal, head: Cursor) {

@@ -2,8 +2,12 @@
 
 use std::fs;
 use std::path::Path;
+use std::process::Command;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
 
 use opstead::journal::{Journal, OpenError, Options, SledJournal};
+use rustix::fs::{FlockOperation, flock};
 use tempfile::TempDir;
 
 use crate::samples::append_registrations;
@@ -25,7 +29,9 @@ pub(crate) fn open(folder: &Path) -> Result<SledJournal, OpenError> {
 pub(crate) fn raw(folder: &Path) -> sled::Db {
     let log = folder.join("log");
     if let Ok(database) = fs::File::open(log.join("db")) {
-        rustix::fs::flock(&database, rustix::fs::FlockOperation::LockExclusive).unwrap();
+        flock(&database, FlockOperation::LockExclusive).unwrap();
+        // A child process that is just being started may have a copy of it.
+        flock(&database, FlockOperation::Unlock).unwrap();
     }
     sled::open(log).unwrap()
 }
@@ -49,6 +55,28 @@ fn a_second_opener_is_refused() {
     assert!(matches!(refusal(folder.path()), OpenError::InUse { .. }));
     drop(reader);
     assert_eq!(open(folder.path()).unwrap().head(), 10);
+}
+
+/// A child process that is just being started has a copy of every open file, locks included.
+#[test]
+fn children_being_started_do_not_keep_a_folder_locked() {
+    let folder = filled();
+    let done = AtomicBool::new(false);
+    thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| {
+                while !done.load(Ordering::Relaxed) {
+                    let child = Command::new("true").status();
+                    assert!(child.unwrap().success());
+                }
+            });
+        }
+        let opened: Vec<_> = (0..40).map(|_| open(folder.path()).map(drop)).collect();
+        done.store(true, Ordering::Relaxed);
+        for result in opened {
+            result.unwrap();
+        }
+    });
 }
 
 #[test]

@@ -3,21 +3,29 @@
 use std::sync::Arc;
 
 use opstead::journal::{
-    AppendError, Block, Fault, Fingerprint, Journal, MemoryDisk, MemoryJournal, Options, ReadError,
-    Reader, SledJournal, fingerprint,
+    AppendError, Block, Fingerprint, InjectedFault, Journal, MemoryDisk, MemoryJournal, Options,
+    ReadError, Reader, SledJournal, fingerprint,
 };
 use opstead_core::checkpoint::Record;
 use opstead_core::{Cursor, Json, Time};
 use tempfile::TempDir;
 
+use crate::folder::raw;
 use crate::samples::{
-    append, append_registrations, ends, id, kwargs, noise, operation, purge, registrations, time,
+    append, append_registrations, ends, id, kwargs, noise, operation, purge, purged, registrations,
+    time,
 };
 
 /// Something that journals are opened on, again and again.
 trait Ground {
     fn with(fingerprint: Fingerprint) -> Self;
     fn open(&self) -> Box<dyn Journal>;
+
+    /// Keys under which records of ended operations lie, where there are keys. The journal must
+    /// be closed.
+    fn archive_keys(&self) -> usize {
+        0
+    }
 
     fn new() -> Self
     where
@@ -71,6 +79,10 @@ impl<const RING_BYTES: usize> Ground for Folder<RING_BYTES> {
     fn open(&self) -> Box<dyn Journal> {
         Box::new(SledJournal::open(self.folder.path(), &self.options).unwrap())
     }
+
+    fn archive_keys(&self) -> usize {
+        raw(self.folder.path()).scan_prefix("a").count()
+    }
 }
 
 macro_rules! suite {
@@ -91,6 +103,7 @@ suite! {
     finds_ended_operations
     tells_ids_with_the_same_fingerprint_apart
     forgets_purged_operations
+    forgets_operations_purged_in_the_block_they_end_in
     leaves_views_of_the_archive_alone
     keeps_a_checkpoint
     trims_by_age_what_a_checkpoint_covers
@@ -307,6 +320,33 @@ fn forgets_purged_operations<G: Ground>() {
     check(&*ground.open().reader());
 }
 
+fn forgets_operations_purged_in_the_block_they_end_in<G: Ground>() {
+    let ground = G::new();
+    let mut journal = ground.open();
+    append(&mut *journal, &registrations(1, 4, &kwargs()));
+    let mut block = Block::clone(&ends(5, &[1, 2]));
+    block.events.push(purged(7, &[1, 2]));
+    append(&mut *journal, &Arc::new(block));
+    assert_eq!(journal.reader().archive_bytes(), 0);
+    drop(journal);
+    assert_eq!(ground.archive_keys(), 0);
+    let mut journal = ground.open();
+    assert_eq!(journal.head(), 7);
+    assert!(journal.reader().archive().is_empty());
+    assert!(journal.reader().ended(&id(1)).unwrap().is_none());
+    // One that stays keeps the records of its block.
+    let mut block = Block::clone(&ends(8, &[3, 4]));
+    block.events.push(purged(10, &[3]));
+    append(&mut *journal, &Arc::new(block));
+    assert!(journal.reader().ended(&id(3)).unwrap().is_none());
+    drop(journal);
+    let mut journal = ground.open();
+    assert!(journal.reader().ended(&id(4)).unwrap().is_some());
+    append(&mut *journal, &purge(11, &[4]));
+    drop(journal);
+    assert_eq!(ground.archive_keys(), 0);
+}
+
 fn leaves_views_of_the_archive_alone<G: Ground>() {
     let ground = G::new();
     let mut journal = ground.open();
@@ -398,6 +438,71 @@ fn trims_by_size<G: Ground>() {
     assert_eq!(journal.reader().oldest(), 9);
 }
 
+/// Frames are decoded side by side; every number of them comes back in order, to the last.
+#[test]
+fn a_checkpoint_of_many_frames_comes_back_in_order() {
+    let ground = Folder::<0>::new();
+    let mut journal = ground.open();
+    append_registrations(&mut *journal, 1);
+    for count in 0..7 {
+        let mut written = vec![Record::Head(1)];
+        let operations =
+            (1..=count).map(|sequence| operation(sequence, sequence, noise(sequence, 400_000)));
+        written.extend(operations.map(Record::Operation));
+        let reader = journal.reader();
+        reader
+            .write_checkpoint(count + 1, &mut written.clone().into_iter())
+            .unwrap();
+        let found = reader.checkpoint().unwrap().unwrap().records;
+        assert!(found.map(Result::unwrap).eq(written));
+        append_registrations(&mut *journal, 1);
+    }
+}
+
+/// The index of the archive is written piece by piece, so a block whose operations were registered
+/// far apart comes in several.
+#[test]
+fn a_checkpoint_keeps_blocks_of_operations_registered_far_apart() {
+    let ground = Folder::<0>::new();
+    let mut journal = ground.open();
+    let far: Vec<Cursor> = (2..=5001).collect();
+    append(&mut *journal, &registrations(1, 5002, &Json::null()));
+    append(&mut *journal, &ends(5003, &[1, 5002]));
+    append(&mut *journal, &ends(5005, &far));
+    let head = journal.head();
+    let bytes = journal.reader().archive_bytes();
+    write_checkpoint(&*journal.reader(), head);
+    drop(journal);
+    let mut journal = ground.open();
+    assert_eq!(journal.reader().archive().len(), 5002);
+    assert_eq!(journal.reader().archive_bytes(), bytes);
+    append(&mut *journal, &purge(head + 1, &[1]));
+    assert!(journal.reader().ended(&id(5002)).unwrap().is_some());
+    append(&mut *journal, &purge(head + 2, &[5002]));
+    append(&mut *journal, &purge(head + 3, &far));
+    assert_eq!(journal.reader().archive_bytes(), 0);
+    drop(journal);
+    assert_eq!(ground.archive_keys(), 0);
+}
+
+/// Appends wait while blocks are removed.
+#[test]
+fn one_call_trims_a_bounded_number_of_bytes() {
+    let ground = Folder::<0>::new();
+    let mut journal = ground.open();
+    for seed in 1..=4 {
+        append(
+            &mut *journal,
+            &registrations(seed, 1, &noise(seed, 3 << 20)),
+        );
+    }
+    write_checkpoint(&*journal.reader(), 4);
+    assert!(journal.trim(time(1000), u64::MAX).unwrap());
+    assert_eq!(journal.reader().oldest(), 2);
+    assert!(!journal.trim(time(1000), u64::MAX).unwrap());
+    assert_eq!(journal.reader().oldest(), 3);
+}
+
 fn opens_from_checkpoint_and_the_blocks_after_it<G: Ground>() {
     let ground = G::new();
     let mut journal = ground.open();
@@ -428,7 +533,7 @@ fn opens_from_checkpoint_and_the_blocks_after_it<G: Ground>() {
 
 #[test]
 fn a_memory_disk_fails_when_told_to() {
-    for (fault, kept) in [(Fault::Lost, 2), (Fault::Kept, 3)] {
+    for (fault, kept) in [(InjectedFault::Lost, 2), (InjectedFault::Kept, 3)] {
         let disk = MemoryDisk::default();
         let mut journal = MemoryJournal::open(&disk);
         append_registrations(&mut journal, 1);

@@ -141,6 +141,12 @@ fn a_left_socket_is_replaced_and_a_used_one_is_not() {
     assert!(matches!(error, StartError::Unix { .. }), "{error}");
     assert!(server.socket().unwrap().exists());
 
+    let long = RpcServer::start(config(&"x".repeat(200)), MethodTable::default()).unwrap_err();
+    let StartError::Unix { source, .. } = long else {
+        panic!("{long}");
+    };
+    assert_eq!(source.kind(), std::io::ErrorKind::InvalidInput, "{source}");
+
     std::fs::write(directory.path().join("file"), "precious").unwrap();
     assert!(RpcServer::start(config("file"), MethodTable::default()).is_err());
     assert_eq!(

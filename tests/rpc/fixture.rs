@@ -111,8 +111,18 @@ fn table(seen: &Arc<Seen>, release: &Arc<Semaphore>) -> MethodTable {
     });
     add_order(&mut table, seen);
     add_holding(&mut table, seen, release);
+    add_blocking(&mut table, seen, release);
     add_big(&mut table, seen);
     add_pushing(&mut table, seen);
+    let release = Arc::clone(release);
+    table.subscription("push.slow", move |call, _| {
+        let release = Arc::clone(&release);
+        let opened = opened(call, |_| std::future::pending());
+        Ok(Box::pin(async move {
+            release.acquire().await.unwrap().forget();
+            opened?.await
+        }))
+    });
     table
 }
 
@@ -181,6 +191,25 @@ fn add_holding(table: &mut MethodTable, seen: &Arc<Seen>, release: &Arc<Semaphor
             }
         });
     }
+}
+
+/// `block` keeps a thread of its own busy until it is released.
+fn add_blocking(table: &mut MethodTable, seen: &Arc<Seen>, release: &Arc<Semaphore>) {
+    let (seen, release) = (Arc::clone(seen), Arc::clone(release));
+    table.method("block", move |_| {
+        let (seen, release) = (Arc::clone(&seen), Arc::clone(&release));
+        let blocked = tokio::task::spawn_blocking(move || {
+            seen.started.fetch_add(1, Ordering::SeqCst);
+            seen.over.notify_one();
+            while release.try_acquire().is_err() {
+                std::thread::park_timeout(std::time::Duration::from_millis(10));
+            }
+        });
+        Reply::soon(async move {
+            blocked.await.unwrap();
+            Answer::small(&"released")
+        })
+    });
 }
 
 /// Answers so many bytes.

@@ -1,6 +1,7 @@
 //! What it costs to be treated badly: floods, half requests, clients that leave.
 
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use opstead::rpc::Limits;
 use serde_json::json;
@@ -92,6 +93,23 @@ async fn half_sent_requests_do_not_lock_others_out() {
         // Closed, or reset because of what was never read.
         let _ = stream.read_to_end(&mut Vec::new()).await;
     }
+}
+
+/// Whoever takes all places over TCP takes none on the Unix socket.
+#[tokio::test]
+async fn strangers_do_not_lock_the_unix_socket() {
+    let fixture = Fixture::with(Limits {
+        max_connections: 1,
+        ..Limits::default()
+    });
+    let _taken = fixture.connect().await;
+    let silent = TcpStream::connect(fixture.address).await.unwrap();
+    let connected = Ws::connect_unix(&fixture.socket);
+    let mut ws = tokio::time::timeout(Duration::from_secs(10), connected)
+        .await
+        .expect("there is a place");
+    assert_eq!(ws.call("echo", json!([1])).await["result"], json!([1]));
+    drop(silent);
 }
 
 /// The places of clients that left are free again.

@@ -35,6 +35,26 @@ async fn alerts_have_the_literal_shape_and_follow_the_answer() {
     );
 }
 
+/// Nothing of a subscription follows the answer that it has ended, however much is on its way.
+#[tokio::test]
+async fn nothing_follows_the_end_of_a_subscription() {
+    let fixture = Fixture::new();
+    let mut ws = fixture.connect().await;
+    for round in 0..20 {
+        let opened = ws.call("push.flood", json!([])).await;
+        let subscription = opened["result"]["subscription"].clone();
+        for _ in 0..50 {
+            assert_eq!(ws.receive().await.unwrap()["method"], "alert");
+        }
+        let ended = ws.call("push.unsubscribe", json!([subscription])).await;
+        assert_eq!(ended["result"], true);
+        ws.send(&request(1_000 + round, "echo", json!([round])))
+            .await;
+        let next = ws.receive().await.unwrap();
+        assert_eq!(next["id"], 1_000 + round, "round {round}: {next}");
+    }
+}
+
 #[tokio::test]
 async fn what_pushes_needs_a_websocket() {
     let fixture = Fixture::new();
@@ -84,6 +104,22 @@ async fn subscriptions_have_a_bound() {
     );
     fixture.seen.over.notified().await;
     assert!(ws.call("push.subscribe", json!([0])).await["result"].is_object());
+}
+
+/// The bound comes before the work: what is still being opened counts.
+#[tokio::test]
+async fn a_subscription_that_is_being_opened_has_its_place() {
+    let fixture = Fixture::with(Limits {
+        max_subscriptions: 1,
+        ..Limits::default()
+    });
+    let mut ws = fixture.connect().await;
+    ws.send(&request(1_000, "push.slow", json!([]))).await;
+    let refused = ws.call("push.subscribe", json!([0])).await;
+    assert_eq!(refused["error"]["code"], 1009, "{refused}");
+    fixture.release.add_permits(1);
+    let opened = ws.receive().await.unwrap();
+    assert!(opened["result"].is_object(), "{opened}");
 }
 
 #[tokio::test]

@@ -158,7 +158,7 @@ fn diagnostic_declares_its_methods() {
         ("diagnostic", 10_000)
     );
     let noop = find(&declared, "diagnostic.noop");
-    assert!(accepts(noop, &json!({"anything": [1]})) && !accepts(noop, &json!(1)));
+    assert!(noop.kwargs_schema.is_none(), "load tests measure no schema");
     let wait = find(&declared, "diagnostic.wait");
     assert!(wait.cancelable && wait.on_interrupt == OnInterrupt::Retry && wait.object.is_none());
     assert!(accepts(wait, &json!({"resource": "disk", "seconds": 0.5})));

@@ -91,6 +91,12 @@ async fn a_name_that_is_taken_meanwhile_is_not_replaced() {
     let kwargs = json!({"image": "a", "sizeBytes": 1});
     let outcome = attempt.run(&*site.storage, kwargs).await;
     assert_eq!(refusal(outcome), is(3002, "imageExists"));
+    let told = attempt.extra_data();
+    assert_eq!(
+        told.last(),
+        Some(&json!({})),
+        "there is an image of that name"
+    );
     assert_eq!(fs::read(site.path("a")).expect("read"), b"somebody else's");
     assert_eq!(site.files(), ["a"]);
 }

@@ -44,6 +44,13 @@ impl Scene {
         })
     }
 
+    async fn warm_up(&mut self) -> anyhow::Result<()> {
+        let reading = self.subscribers.read_lives(LIVES);
+        self.registrar.run(LIVES).await?;
+        reading.finish(&mut self.subscribers).await?;
+        Ok(())
+    }
+
     async fn round(&mut self) -> anyhow::Result<f64> {
         let before = self.daemon.process.cpu_time()?;
         let reading = self.subscribers.read_lives(LIVES);
@@ -64,8 +71,8 @@ impl Scene {
 pub(super) async fn run(rounds: usize) -> anyhow::Result<Report> {
     let mut without = Scene::new().await?;
     let mut with = Scene::new().await?;
-    without.round().await?;
-    with.round().await?;
+    without.warm_up().await?;
+    with.warm_up().await?;
     let mut costs = Vec::new();
     for _ in 0..rounds {
         let undisturbed = without.round().await?;

@@ -1,5 +1,5 @@
-//! `broadcast`: a WebSocket server made by hand that sends the same bytes to many sockets. Each
-//! message goes into a bounded queue for each socket, and what has gathered there leaves in one
+//! `broadcast`: a WebSocket server made by hand that sends the same bytes to many sockets. Messages
+//! come in blocks, as alerts do; a block goes into a bounded queue for each socket and leaves in one
 //! system call: what any fan-out has to do at least, and nothing else.
 
 use std::net::SocketAddr;
@@ -17,10 +17,10 @@ use super::Yardstick;
 use crate::process::ServerProcess;
 use crate::websocket::{WebSocket, server_frame};
 
-/// Messages that wait for one socket before the sender must wait.
-const QUEUE: usize = 256;
-/// Messages that leave in one system call at most.
-const GATHERED: usize = 64;
+/// Messages of a block; about what the daemon makes durable at once in this measure.
+const BLOCK: usize = 64;
+/// Blocks that wait for one socket before the sender must wait.
+const QUEUE: usize = 4;
 
 type Queues = Arc<Mutex<Vec<mpsc::Sender<Bytes>>>>;
 
@@ -117,12 +117,16 @@ async fn order(reader: &mut OwnedReadHalf) -> anyhow::Result<String> {
 async fn broadcast(order: &str, queues: &Queues) -> anyhow::Result<()> {
     let (count, bytes) = order.split_once(' ').context("a count and a length")?;
     let (count, bytes): (usize, usize) = (count.parse()?, bytes.parse()?);
-    let frame = Bytes::from(server_frame(&vec![b'x'; bytes])?);
+    let frame = server_frame(&vec![b'x'; bytes])?;
+    let block = Bytes::from(frame.repeat(BLOCK));
     let senders = lock(queues).clone();
-    for _ in 0..count {
+    let mut left = count;
+    while left > 0 {
+        let messages = left.min(BLOCK);
         for sender in &senders {
-            sender.send(frame.clone()).await?;
+            sender.send(block.slice(..messages * frame.len())).await?;
         }
+        left -= messages;
     }
     Ok(())
 }
@@ -131,13 +135,8 @@ async fn forward(
     mut writer: OwnedWriteHalf,
     mut queue: mpsc::Receiver<Bytes>,
 ) -> anyhow::Result<()> {
-    let (mut frames, mut batch) = (Vec::new(), Vec::new());
-    while queue.recv_many(&mut frames, GATHERED).await > 0 {
-        batch.clear();
-        for frame in frames.drain(..) {
-            batch.extend_from_slice(&frame);
-        }
-        writer.write_all(&batch).await?;
+    while let Some(block) = queue.recv().await {
+        writer.write_all(&block).await?;
     }
     Ok(())
 }

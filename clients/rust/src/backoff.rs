@@ -5,7 +5,7 @@ use std::time::Duration;
 
 /// Delays that double up to a bound, each between half and the whole of it at random, so that many
 /// clients of one daemon do not come back at once.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Backoff {
     next: Duration,
     most: Duration,

@@ -20,7 +20,8 @@ pub struct ClientConfig {
     pub connect_timeout: Duration,
     /// How long an answer may take; waits have this beside their own time.
     pub call_timeout: Duration,
-    /// The delay before the second attempt at a new connection; it doubles with each.
+    /// The delay before the first attempt at a new connection. It doubles with each, until a
+    /// connection has lasted for a `ping_interval`.
     pub backoff: Duration,
     /// The longest such delay.
     pub backoff_most: Duration,

@@ -6,7 +6,7 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use opstead_schema::{ErrorCode, ErrorObject};
+use opstead_schema::{ErrorCode, ErrorObject, empty_object};
 use soketto::connection::Error as SocketError;
 use soketto::data::ByteSlice125;
 use soketto::handshake::client::Header;
@@ -19,6 +19,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep, timeout};
 use tokio_util::compat::{Compat, TokioAsyncReadCompatExt};
 
 use crate::backoff::Backoff;
+use crate::envelope::{Message, request};
 use crate::session::{Shared, Status};
 use crate::{Error, Target};
 
@@ -39,7 +40,7 @@ impl Connection {
         let token = shared.config.token.authorization()?;
         match timeout(
             shared.config.connect_timeout,
-            handshake(shared, token.as_deref()),
+            greeted(shared, token.as_deref()),
         )
         .await
         {
@@ -52,25 +53,31 @@ impl Connection {
 /// Serves the connection, and the ones after it, until the client is closed.
 pub(crate) async fn serve(shared: Arc<Shared>, first: Connection) {
     let mut connection = first;
+    let fresh = Backoff::new(shared.config.backoff, shared.config.backoff_most);
+    let mut backoff = fresh.clone();
     loop {
+        let began = Instant::now();
         run(&shared, connection).await;
+        // A daemon that takes connections and loses them at once is not to be overrun.
+        if began.elapsed() >= ping_interval(&shared) {
+            backoff = fresh.clone();
+        }
         let mut status = shared.status();
         let closed = status.wait_for(|status| *status == Status::Closed);
         tokio::select! {
             _ = closed => return,
-            again = reconnect(&shared) => connection = again,
+            again = reconnect(&shared, &mut backoff) => connection = again,
         }
     }
 }
 
-async fn reconnect(shared: &Shared) -> Connection {
-    let mut backoff = Backoff::new(shared.config.backoff, shared.config.backoff_most);
+async fn reconnect(shared: &Shared, backoff: &mut Backoff) -> Connection {
     loop {
+        sleep(backoff.delay()).await;
         // Whatever the reason, the daemon may be back, or its token be written anew, a little later.
         if let Ok(connection) = Connection::establish(shared).await {
             return connection;
         }
-        sleep(backoff.delay()).await;
     }
 }
 
@@ -144,6 +151,25 @@ async fn write(
     timeout(blocked_most, sender.close())
         .await
         .map_err(|_| SocketError::Closed)?
+}
+
+/// A connection on which one call was answered: the daemon takes the handshake of a caller that it
+/// does not know, and refuses the calls.
+async fn greeted(shared: &Shared, authorization: Option<&str>) -> Result<Connection, Error> {
+    let mut connection = handshake(shared, authorization).await?;
+    let lost = |error: SocketError| unreachable(&shared.target, io::Error::other(error));
+    let Connection { sender, receiver } = &mut connection;
+    let text = request(0, "system.status", &empty_object());
+    sender.send_text_owned(text).await.map_err(lost)?;
+    sender.flush().await.map_err(lost)?;
+    let mut answer = Vec::new();
+    receiver.receive_data(&mut answer).await.map_err(lost)?;
+    let message: Message<'_> =
+        serde_json::from_slice(&answer).map_err(|error| Error::Protocol(error.to_string()))?;
+    match message.error {
+        Some(error) => Err(Error::from_daemon(error)),
+        None => Ok(connection),
+    }
 }
 
 async fn handshake(shared: &Shared, authorization: Option<&str>) -> Result<Connection, Error> {

@@ -203,7 +203,9 @@ impl Path {
             match text[index] {
                 b'"' => {
                     let end = string_end(text, index);
-                    last_string = String::from_utf8_lossy(&text[index + 1..end]).into_owned();
+                    last_string =
+                        String::from_utf8_lossy(text.get(index + 1..end).unwrap_or_default())
+                            .into_owned();
                     index = end;
                 }
                 b':' => path.replace(std::mem::take(&mut last_string)),
@@ -454,6 +456,7 @@ mod tests {
     /// Protocol §9: scalar params are refused.
     #[test]
     fn scalars_are_refused() {
+        assert!(read::<OperationParams>("operations.get", "{\"").is_err());
         for raw in ["5", "true", "\"id\"", ""] {
             let (pointer, message) = fault::<OperationParams>("operations.get", raw);
             assert_eq!(pointer, "");

@@ -1,6 +1,7 @@
 //! How blocks and the records of ended operations are written, and read back. It knows nothing of
 //! files or of sled.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use opstead_core::{Cursor, Json, Operation, OperationState, Time};
@@ -37,7 +38,7 @@ impl BlockHead {
 pub(super) struct Index {
     /// The operations that ended: sequence, state, end, fingerprint.
     pub(super) ended: Vec<(Cursor, OperationState, Time, u64)>,
-    /// Bytes of their records as stored.
+    /// Bytes of their records as stored; 0 if all of them were purged with the same block.
     pub(super) archive_bytes: u64,
     /// The operations whose records are removed.
     pub(super) purged: Vec<Cursor>,
@@ -74,7 +75,7 @@ pub(super) struct Encoded {
     pub(super) head: BlockHead,
     pub(super) index: Index,
     pub(super) block: Sealed,
-    /// The records of the operations that ended; nothing if there are none.
+    /// The records of the operations that ended; nothing if none is left.
     pub(super) archive: Option<Sealed>,
     /// Bytes of block and records before compression.
     pub(super) length: usize,
@@ -89,7 +90,11 @@ pub(super) fn encode(
 ) -> Result<Encoded, serde_json::Error> {
     let mut length = 0;
     let mut archive = None;
-    if !block.ended.is_empty() {
+    let purged: Vec<Cursor> = block.purged().collect();
+    let gone: BTreeSet<Cursor> = purged.iter().copied().collect();
+    let is_gone = |operation: &Arc<Operation>| gone.contains(&operation.subject.sequence);
+    // Nobody would ever remove records of which none is left now.
+    if !block.ended.iter().all(is_gone) {
         let records = serde_json::to_vec(&block.ended)?;
         length += records.len();
         let head = ArchiveHead {
@@ -113,7 +118,7 @@ pub(super) fn encode(
         archive_bytes: archive
             .as_ref()
             .map_or(0, |sealed| sealed.bytes.len() as u64),
-        purged: block.purged().collect(),
+        purged,
     };
     let mut body = if index.is_empty() {
         Vec::new()

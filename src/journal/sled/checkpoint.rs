@@ -5,10 +5,11 @@
 //! which section it belongs to: one `header`, the `archive` index, the `state`, one `footer` with
 //! the counts. Their bodies are JSON values, one after another.
 
+use std::collections::VecDeque;
 use std::fs::{self, File};
 use std::io::{self, BufReader, ErrorKind, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
-use std::sync::mpsc::{self, Receiver, SyncSender};
+use std::sync::mpsc::{self, Receiver};
 use std::thread;
 
 use opstead_core::checkpoint::Record;
@@ -17,7 +18,6 @@ use serde::{Deserialize, Serialize};
 
 use super::durable::sync_folder;
 use super::envelope::{Envelope, seal, unseal};
-use super::tail::Kept;
 use crate::journal::ReadError;
 
 const PREFIX: &str = "checkpoint.";
@@ -28,6 +28,12 @@ const FRAME_BYTES: usize = 256 * 1024;
 
 /// No frame is longer; a length beyond it is damage, not a reason to ask for memory.
 const MOST_FRAME_BYTES: usize = 1 << 30;
+
+/// Decoding a state takes about twice as long as restoring it.
+const DECODERS: usize = 2;
+
+/// Each decoder is so many frames ahead.
+const DECODED_FRAMES: usize = 2;
 
 /// After so many bytes what is written is synced, so that the end has little left to sync and the
 /// log's own syncs are never stuck behind a mountain of dirty pages.
@@ -49,22 +55,14 @@ pub(super) struct Header {
     pub(super) written_bytes: u64,
 }
 
-/// The records that are kept of one block.
+/// Records that are kept of one block; it may have several groups.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Group {
     pub(super) block: Cursor,
+    /// Bytes of all records of the block.
     pub(super) bytes: u64,
     /// Sequence, state, end, fingerprint, place in the block.
     pub(super) entries: Vec<(Cursor, OperationState, Time, u64, u32)>,
-}
-
-impl Group {
-    pub(super) fn kept(&self) -> Kept {
-        Kept {
-            records: self.entries.len() as u32,
-            bytes: self.bytes,
-        }
-    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -150,26 +148,32 @@ pub(super) fn list(folder: &Path) -> io::Result<Vec<PathBuf>> {
     Ok(found)
 }
 
-/// Reads a checkpoint to its end and gives what opening needs of it. The state is only checked,
-/// not decoded.
-pub(super) fn verify(path: &Path) -> Result<(Place, Header, Vec<Group>), String> {
+/// Reads a checkpoint to its end and gives what opening needs of it, the archive index group by
+/// group. The state is only checked, not decoded.
+pub(super) fn verify(
+    path: &Path,
+    mut take_in: impl FnMut(Group),
+) -> Result<(Place, Header), String> {
     let mut frames = Frames::open(path, 0).map_err(|error| error.to_string())?;
     let first = frames.next_frame()?.ok_or("it is empty")?;
     let header: Header = one_line(Section::Header, &first)?;
-    let mut groups = Vec::new();
+    let mut groups = 0;
     let mut state = frames.at;
     loop {
         let frame = frames.next_frame()?.ok_or("it is cut off")?;
         let envelope = unseal::<Section>(&frame)?;
         match envelope.head {
             Section::Archive => {
-                groups.append(&mut lines(&envelope)?);
+                for group in lines(&envelope)? {
+                    take_in(group);
+                    groups += 1;
+                }
                 state = frames.at;
             }
             Section::State => {}
             Section::Footer => {
                 let footer: Footer = one_line(Section::Footer, &frame)?;
-                if footer.groups != groups.len() as u64 {
+                if footer.groups != groups {
                     return Err("parts of the archive index are missing".into());
                 }
                 break;
@@ -182,55 +186,72 @@ pub(super) fn verify(path: &Path) -> Result<(Place, Header, Vec<Group>), String>
         head: header.head,
         state,
     };
-    Ok((place, header, groups))
+    Ok((place, header))
 }
 
 impl Place {
-    /// The state, decoded on a thread of its own while the caller takes it in.
+    /// The state, decoded on threads of its own while the caller takes it in.
     pub(super) fn stream(&self) -> io::Result<Records> {
-        let frames = Frames::open(&self.path, self.state)?;
-        let (sender, receiver) = mpsc::sync_channel(4);
-        let head = self.head;
-        thread::Builder::new()
-            .name("checkpoint-reader".into())
-            .spawn(move || {
-                if let Err(what) = send_records(frames, &sender) {
-                    // The receiver may have lost interest.
-                    let _ = sender.send(Err(ReadError::Damaged { at: head, what }));
-                }
-            })?;
+        let decoders = (0..DECODERS).map(|turn| self.decoder(turn));
         Ok(Records {
-            receiver,
+            decoders: decoders.collect::<io::Result<_>>()?,
             decoded: Vec::new().into_iter(),
+            taken: 0,
+            head: self.head,
         })
+    }
+
+    /// Decodes every so manieth frame.
+    fn decoder(&self, turn: usize) -> io::Result<Receiver<Result<Piece, ReadError>>> {
+        let mut frames = Frames::open(&self.path, self.state)?;
+        let (sender, receiver) = mpsc::sync_channel(DECODED_FRAMES);
+        let at = self.head;
+        let decode = move || {
+            let mut skipped = turn;
+            loop {
+                let piece = frames
+                    .skip(skipped)
+                    .and_then(|()| Piece::next(&mut frames))
+                    .map_err(|what| ReadError::Damaged { at, what });
+                let is_last = !matches!(piece, Ok(Piece::Records(_)));
+                // The receiver may have lost interest.
+                if sender.send(piece).is_err() || is_last {
+                    return;
+                }
+                skipped = DECODERS - 1;
+            }
+        };
+        let thread = thread::Builder::new().name("checkpoint-reader".into());
+        thread.spawn(decode)?;
+        Ok(receiver)
     }
 }
 
-fn send_records(
-    mut frames: Frames,
-    sender: &SyncSender<Result<Vec<Record>, ReadError>>,
-) -> Result<(), String> {
-    let mut sent = 0;
-    loop {
+/// What a frame behind the archive index holds.
+enum Piece {
+    Records(Vec<Record>),
+    End(Footer),
+}
+
+impl Piece {
+    fn next(frames: &mut Frames) -> Result<Self, String> {
         let frame = frames.next_frame()?.ok_or("the checkpoint is cut off")?;
         let envelope = unseal::<Section>(&frame)?;
-        if envelope.head == Section::Footer {
-            let footer: Footer = one_line(Section::Footer, &frame)?;
-            let is_whole = footer.records == sent;
-            return is_whole.then_some(()).ok_or("records are missing".into());
-        }
-        let records: Vec<Record> = lines(&envelope)?;
-        sent += records.len() as u64;
-        if sender.send(Ok(records)).is_err() {
-            return Ok(());
+        match envelope.head {
+            Section::Footer => one_line(Section::Footer, &frame).map(Self::End),
+            _ => lines(&envelope).map(Self::Records),
         }
     }
 }
 
 /// The records of a checkpoint.
 pub(super) struct Records {
-    receiver: Receiver<Result<Vec<Record>, ReadError>>,
+    /// Whose turn it is comes first; none at the end.
+    decoders: VecDeque<Receiver<Result<Piece, ReadError>>>,
     decoded: std::vec::IntoIter<Record>,
+    /// Records of the frames so far.
+    taken: u64,
+    head: Cursor,
 }
 
 impl Iterator for Records {
@@ -241,9 +262,27 @@ impl Iterator for Records {
             if let Some(record) = self.decoded.next() {
                 return Some(Ok(record));
             }
-            match self.receiver.recv().ok()? {
-                Ok(records) => self.decoded = records.into_iter(),
-                Err(error) => return Some(Err(error)),
+            let piece = self.decoders.front()?.recv().ok()?;
+            self.decoders.rotate_left(1);
+            match piece {
+                Ok(Piece::Records(records)) => {
+                    self.taken += records.len() as u64;
+                    self.decoded = records.into_iter();
+                }
+                Ok(Piece::End(footer)) => {
+                    self.decoders.clear();
+                    if footer.records != self.taken {
+                        let what = "records of the checkpoint are missing".into();
+                        return Some(Err(ReadError::Damaged {
+                            at: self.head,
+                            what,
+                        }));
+                    }
+                }
+                Err(error) => {
+                    self.decoders.clear();
+                    return Some(Err(error));
+                }
             }
         }
     }
@@ -313,19 +352,25 @@ impl Frames {
         })
     }
 
+    /// Passes over frames, as far as there are any.
+    fn skip(&mut self, count: usize) -> Result<(), String> {
+        for _ in 0..count {
+            let Some(length) = self.next_length()? else {
+                break;
+            };
+            let skipped = self.file.seek_relative(length as i64);
+            skipped.map_err(|error| error.to_string())?;
+            self.at += 4 + length as u64;
+        }
+        Ok(())
+    }
+
     /// The next frame; nothing at the end of the file.
     fn next_frame(&mut self) -> Result<Option<Vec<u8>>, String> {
-        let mut length = [0; 4];
-        match self.file.read_exact(&mut length) {
-            Ok(()) => {}
-            Err(error) if error.kind() == ErrorKind::UnexpectedEof => return Ok(None),
-            Err(error) => return Err(error.to_string()),
-        }
-        let length = u32::from_le_bytes(length) as usize;
-        if length > MOST_FRAME_BYTES {
-            return Err("a frame has an impossible length".into());
-        }
-        let mut frame = Vec::new();
+        let Some(length) = self.next_length()? else {
+            return Ok(None);
+        };
+        let mut frame = Vec::with_capacity(length.min(2 * FRAME_BYTES));
         let read = (&mut self.file).take(length as u64).read_to_end(&mut frame);
         if read.map_err(|error| error.to_string())? != length {
             return Err("it is cut off".into());
@@ -333,11 +378,28 @@ impl Frames {
         self.at += 4 + length as u64;
         Ok(Some(frame))
     }
+
+    fn next_length(&mut self) -> Result<Option<usize>, String> {
+        let mut length = [0; 4];
+        match self.file.read_exact(&mut length) {
+            Ok(()) => {}
+            Err(error) if error.kind() == ErrorKind::UnexpectedEof => return Ok(None),
+            Err(error) => return Err(error.to_string()),
+        }
+        let length = u32::from_le_bytes(length) as usize;
+        match length > MOST_FRAME_BYTES {
+            true => Err("a frame has an impossible length".into()),
+            false => Ok(Some(length)),
+        }
+    }
 }
 
 fn lines<T: for<'de> Deserialize<'de>>(envelope: &Envelope<'_, Section>) -> Result<Vec<T>, String> {
+    let body = envelope.body()?;
+    // Checked as a whole, which is cheaper than text by text.
+    let text = str::from_utf8(&body).map_err(|error| error.to_string())?;
     // Foreign JSON may hold line breaks, so values are told apart by where they end.
-    serde_json::Deserializer::from_slice(&envelope.body()?)
+    serde_json::Deserializer::from_str(text)
         .into_iter()
         .collect::<Result<_, _>>()
         .map_err(|error| error.to_string())

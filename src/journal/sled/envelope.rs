@@ -112,20 +112,34 @@ pub(super) fn unseal<H: DeserializeOwned>(bytes: &[u8]) -> Result<Envelope<'_, H
     if crc32fast::hash(rest) != checksum {
         return Err("its checksum does not match".into());
     }
+    let (line, body) = split(rest)?;
+    Ok(Envelope {
+        head: head_of(&line)?,
+        checksum,
+        length: line.length,
+        encoding: line.encoding,
+        body,
+    })
+}
+
+/// The head alone, from the first bytes of an envelope; whether the rest is whole is not checked.
+pub(super) fn peek<H: DeserializeOwned>(bytes: &[u8]) -> Result<H, String> {
+    let (line, _) = split(bytes.get(4..).ok_or("it is cut off")?)?;
+    head_of(&line)
+}
+
+fn split(rest: &[u8]) -> Result<(AnyLine<'_>, &[u8]), String> {
     let end = rest.iter().position(|byte| *byte == b'\n');
     let (line, body) = rest.split_at(end.ok_or("it has no head")?);
     let line: AnyLine<'_> = serde_json::from_slice(line).map_err(|error| error.to_string())?;
     if line.v != VERSION {
         return Err(format!("version {} is not known", line.v));
     }
-    let head = serde_json::from_str(line.head.get()).map_err(|error| error.to_string())?;
-    Ok(Envelope {
-        head,
-        checksum,
-        length: line.length,
-        encoding: line.encoding,
-        body: &body[1..],
-    })
+    Ok((line, &body[1..]))
+}
+
+fn head_of<H: DeserializeOwned>(line: &AnyLine<'_>) -> Result<H, String> {
+    serde_json::from_str(line.head.get()).map_err(|error| error.to_string())
 }
 
 impl<'a, H> Envelope<'a, H> {

@@ -91,14 +91,44 @@ pub(super) fn oldest_block(db: &Db) -> sled::Result<Option<Cursor>> {
 
 /// Values of one kind in log order, each put together from its parts. A missing part leaves a
 /// hole, which the checksum inside finds.
-pub(super) struct Values {
-    parts: sled::Iter,
-    /// The first part of the next value.
-    next: Option<(Cursor, IVec)>,
-}
+pub(super) struct Values(Parted);
 
 impl Values {
     /// The values of the blocks that begin between the two cursors, both included.
+    pub(super) fn between(db: &Db, kind: Kind, first: Cursor, last: Cursor) -> Self {
+        Self(Parted::between(db, kind, first, last))
+    }
+}
+
+impl Iterator for Values {
+    type Item = sled::Result<(Cursor, Vec<u8>)>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let joined = |(first, parts): (Cursor, Vec<Part>)| {
+            let mut value = Vec::with_capacity(parts.len() * PART_BYTES);
+            for part in parts {
+                value.extend_from_slice(&part.bytes);
+            }
+            (first, value)
+        };
+        Some(self.0.next()?.map(joined))
+    }
+}
+
+/// One part of a value.
+pub(super) struct Part {
+    pub(super) key: IVec,
+    pub(super) bytes: IVec,
+}
+
+/// The same values, each as its parts.
+pub(super) struct Parted {
+    parts: sled::Iter,
+    /// The first part of the next value.
+    next: Option<(Cursor, Part)>,
+}
+
+impl Parted {
     pub(super) fn between(db: &Db, kind: Kind, first: Cursor, last: Cursor) -> Self {
         Self {
             parts: db.range(key(kind, first, 0)..=key(kind, last, u32::MAX)),
@@ -106,18 +136,18 @@ impl Values {
         }
     }
 
-    fn next_part(&mut self) -> Option<sled::Result<(Cursor, IVec)>> {
-        let pair = match self.parts.next()? {
+    fn next_part(&mut self) -> Option<sled::Result<(Cursor, Part)>> {
+        let (key, bytes) = match self.parts.next()? {
             Ok(pair) => pair,
             Err(error) => return Some(Err(error)),
         };
-        let (cursor, _) = cursor_of(&pair.0)?;
-        Some(Ok((cursor, pair.1)))
+        let (cursor, _) = cursor_of(&key)?;
+        Some(Ok((cursor, Part { key, bytes })))
     }
 }
 
-impl Iterator for Values {
-    type Item = sled::Result<(Cursor, Vec<u8>)>;
+impl Iterator for Parted {
+    type Item = sled::Result<(Cursor, Vec<Part>)>;
 
     fn next(&mut self) -> Option<Self::Item> {
         let (first, part) = match self.next.take() {
@@ -127,10 +157,10 @@ impl Iterator for Values {
                 Err(error) => return Some(Err(error)),
             },
         };
-        let mut value = part.to_vec();
+        let mut parts = vec![part];
         loop {
             match self.next_part() {
-                Some(Ok((cursor, part))) if cursor == first => value.extend_from_slice(&part),
+                Some(Ok((cursor, part))) if cursor == first => parts.push(part),
                 Some(Ok(next)) => {
                     self.next = Some(next);
                     break;
@@ -139,6 +169,6 @@ impl Iterator for Values {
                 None => break,
             }
         }
-        Some(Ok((first, value)))
+        Some(Ok((first, parts)))
     }
 }

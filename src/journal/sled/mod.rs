@@ -25,9 +25,10 @@ use opstead_core::{Cursor, Time};
 use sled::Batch;
 use tracing::warn;
 
-use self::block::{Encoded, encode, open_block};
+use self::block::{BlockHead, Encoded, encode};
 use self::durable::DataFiles;
-use self::keys::{Kind, Values};
+use self::envelope::peek;
+use self::keys::{Kind, Parted};
 use self::marker::Marker;
 use self::open::Opened;
 use self::reader::Shared;
@@ -40,8 +41,9 @@ pub use open::{OpenError, OpenReport, Options};
 /// The marker is written anew after so many blocks, and more often right after opening.
 const MARKED_BLOCKS: u64 = 1024;
 
-/// So many blocks are removed in one call of `trim`.
-const TRIMMED_BLOCKS: usize = 512;
+/// One call of `trim` removes so many bytes or parts, or one block: appends wait for it.
+const TRIMMED_BYTES: u64 = 4 * 1024 * 1024;
+const TRIMMED_PARTS: usize = 1024;
 
 /// The journal on disk.
 pub struct SledJournal {
@@ -56,11 +58,22 @@ pub struct SledJournal {
     failed: Option<String>,
 }
 
-/// A block that may be removed.
+/// The oldest blocks that may be removed together.
+#[derive(Default)]
 struct Needless {
-    first: Cursor,
-    last: Cursor,
+    batch: Batch,
+    parts: usize,
     bytes: u64,
+    /// The cursor of the last event among them; 0 for none.
+    last: Cursor,
+    /// Whether there are others behind them.
+    more: bool,
+}
+
+impl Needless {
+    fn is_full(&self) -> bool {
+        self.bytes >= TRIMMED_BYTES || self.parts >= TRIMMED_PARTS
+    }
 }
 
 impl SledJournal {
@@ -123,54 +136,69 @@ impl SledJournal {
         }
     }
 
-    /// Blocks that may be removed, the oldest first; and whether there are more.
-    fn needless(&self, before: Time, most_bytes: u64) -> io::Result<(Vec<Needless>, bool)> {
+    /// Finds blocks that may be removed. Only their heads are looked at, unchecked: a damaged block
+    /// must not keep what is as old from being removed, nor stop the writer.
+    fn needless(&self, before: Time, most_bytes: u64) -> sled::Result<Needless> {
         let covered = self.shared.covered();
-        let (oldest, head, mut bytes) = {
+        let (oldest, mut kept_bytes) = {
             let tail = self.shared.tail();
-            (
-                tail.oldest,
-                tail.head,
-                tail.written_bytes - tail.removed_bytes,
-            )
+            (tail.oldest, tail.written_bytes - tail.removed_bytes)
         };
-        let mut needless = Vec::new();
-        for value in Values::between(&self.shared.db, Kind::Block, oldest + 1, covered) {
-            let (first, value) = value?;
-            let envelope = open_block(first, &value).map_err(io::Error::other)?;
-            let last = envelope.head.last();
-            let is_old = envelope.head.time < before || bytes > most_bytes;
-            if !is_old || last > covered || last == head {
+        let mut needless = Needless::default();
+        let blocks = Parted::between(&self.shared.db, Kind::Block, oldest + 1, Cursor::MAX);
+        let mut blocks = blocks.peekable();
+        while let Some(block) = blocks.next() {
+            let (first, parts) = block?;
+            // The next block tells where this one ends; the newest is kept.
+            let last = match blocks.peek() {
+                Some(Ok((next, _))) => next - 1,
+                Some(Err(error)) => return Err(error.clone()),
+                None => break,
+            };
+            let is_old = kept_bytes > most_bytes || is_before(before, first, &parts[0].bytes);
+            if !is_old || last > covered {
                 break;
             }
-            if needless.len() == TRIMMED_BLOCKS {
-                return Ok((needless, true));
+            if needless.is_full() {
+                needless.more = true;
+                break;
             }
-            bytes -= value.len() as u64;
-            needless.push(Needless {
-                first,
-                last,
-                bytes: value.len() as u64,
-            });
+            let bytes: u64 = parts.iter().map(|part| part.bytes.len() as u64).sum();
+            kept_bytes = kept_bytes.saturating_sub(bytes);
+            needless.bytes += bytes;
+            needless.parts += parts.len();
+            needless.last = last;
+            for part in parts {
+                needless.batch.remove(part.key);
+            }
         }
-        Ok((needless, false))
+        Ok(needless)
     }
 
-    fn remove_blocks(&mut self, needless: &[Needless]) -> io::Result<()> {
-        let Some(newest) = needless.last() else {
+    fn remove_blocks(&mut self, needless: Needless) -> io::Result<()> {
+        if needless.last == 0 {
             return Ok(());
-        };
+        }
         // Readers are told first, so that none takes the gap for damage.
         {
             let mut tail = self.shared.change_tail();
-            tail.oldest = newest.last;
-            tail.removed_bytes += needless.iter().map(|block| block.bytes).sum::<u64>();
+            tail.oldest = needless.last;
+            // Where parts were missing, there was less than was written.
+            tail.removed_bytes = tail.written_bytes.min(tail.removed_bytes + needless.bytes);
         }
-        let mut batch = Batch::default();
-        for block in needless {
-            keys::remove(&mut batch, Kind::Block, block.first, block.bytes);
+        self.commit(needless.batch)
+    }
+}
+
+/// Whether the last event of a block is older than `before`. Nobody can read a block without a
+/// head, so it goes as soon as it is the oldest.
+fn is_before(before: Time, first: Cursor, part: &[u8]) -> bool {
+    match peek::<BlockHead>(part) {
+        Ok(head) => head.time < before,
+        Err(what) => {
+            warn!(first, what, "a damaged block is removed from the log");
+            true
         }
-        self.commit(batch)
     }
 }
 
@@ -218,11 +246,12 @@ impl Journal for SledJournal {
     }
 
     fn trim(&mut self, before: Time, most_bytes: u64) -> Result<bool, AppendError> {
-        self.write(|journal| {
-            let (needless, more) = journal.needless(before, most_bytes)?;
-            journal.remove_blocks(&needless)?;
-            Ok(more)
-        })
+        let needless = self
+            .needless(before, most_bytes)
+            .map_err(|error| AppendError::Storage(error.into()))?;
+        let more = needless.more;
+        self.write(|journal| journal.remove_blocks(needless))?;
+        Ok(more)
     }
 }
 

@@ -317,7 +317,10 @@ fn open_database(log: &Path, options: &Options, report: &mut OpenReport) -> Resu
 fn wait_for_previous(log: &Path) -> io::Result<()> {
     let database = log.join("db");
     if database.exists() {
-        flock(File::open(database)?, FlockOperation::LockExclusive)?;
+        let file = File::open(database)?;
+        flock(&file, FlockOperation::LockExclusive)?;
+        // Closing is not enough, as with our own lock.
+        flock(&file, FlockOperation::Unlock)?;
     }
     Ok(())
 }

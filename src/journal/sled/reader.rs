@@ -1,25 +1,30 @@
 //! The reading side: the latest blocks from memory, older ones from sled, whose reads do not wait
 //! for its writer. It changes nothing but checkpoints.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 use std::fs;
 use std::io;
+use std::iter;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
+use imbl::OrdMap;
 use opstead_core::checkpoint::Record;
-use opstead_core::{Cursor, Json, Operation};
+use opstead_core::{Cursor, Json, Operation, OperationState, Time};
 use sled::Db;
 
 use super::block::{decode_archive, decode_record, open_block};
 use super::checkpoint::{self, Group, Header, Place};
 use super::keys::{self, Kind, Values};
 use super::open::FolderLock;
-use super::tail::Tail;
+use super::tail::{Kept, Tail};
 use crate::journal::{Archive, Block, Checkpoint, Entry, Fingerprint, ReadError, Reader};
 
 /// Lists walk the archive in registration order, in which neighbours mostly ended together.
 const CACHED_ARCHIVE_BLOCKS: usize = 8;
+
+/// So many entries of the archive are grouped by block at a time.
+const GROUPED_ENTRIES: usize = 4096;
 
 /// What writer and readers share.
 pub(super) struct Shared {
@@ -260,27 +265,34 @@ impl Reader for Shared {
     }
 }
 
-/// The archive by block.
-fn group(
-    archive: &Archive,
-    kept: &imbl::OrdMap<Cursor, super::tail::Kept>,
-) -> impl Iterator<Item = Group> {
-    let mut groups: BTreeMap<Cursor, Group> = BTreeMap::new();
-    for entry in archive.after(0) {
-        let group = groups.entry(entry.block).or_insert_with(|| Group {
-            block: entry.block,
-            bytes: kept.get(&entry.block).map_or(0, |kept| kept.bytes),
-            entries: Vec::new(),
-        });
-        group.entries.push((
-            entry.sequence,
-            entry.state,
-            entry.finished_at,
-            entry.fingerprint,
-            entry.index,
-        ));
-    }
-    groups.into_values()
+/// The archive in registration order, so many entries at a time grouped by block: a block may have
+/// several groups, and little is in memory at once.
+fn group(archive: &Archive, kept: &OrdMap<Cursor, Kept>) -> impl Iterator<Item = Group> {
+    let mut entries = archive.after(0);
+    let some = move || {
+        let mut some: Vec<&Entry> = entries.by_ref().take(GROUPED_ENTRIES).collect();
+        some.sort_by_key(|entry| entry.block);
+        (!some.is_empty()).then_some(some)
+    };
+    iter::from_fn(some).flat_map(|some| {
+        some.chunk_by(|left, right| left.block == right.block)
+            .map(|entries| Group {
+                block: entries[0].block,
+                bytes: kept.get(&entries[0].block).map_or(0, |kept| kept.bytes),
+                entries: entries.iter().copied().map(row).collect(),
+            })
+            .collect::<Vec<_>>()
+    })
+}
+
+fn row(entry: &Entry) -> (Cursor, OperationState, Time, u64, u32) {
+    (
+        entry.sequence,
+        entry.state,
+        entry.finished_at,
+        entry.fingerprint,
+        entry.index,
+    )
 }
 
 /// What these locks guard is replaced as a whole, so a panic leaves nothing half done behind.

@@ -9,12 +9,12 @@ use sled::{Batch, Db};
 use tracing::warn;
 
 use super::block::{Index, decode_archive, open_block};
-use super::checkpoint::{self, Group, Header, Place};
+use super::checkpoint::{self, Group, Place};
 use super::keys::{self, Kind, Values};
 use super::marker::Marker;
 use super::open::{OpenError, OpenReport, Options};
 use super::tail::{Ring, Tail};
-use crate::journal::{Archive, Entry};
+use crate::journal::Entry;
 
 /// Finds out how the log stands.
 pub(super) fn scan(
@@ -28,13 +28,19 @@ pub(super) fn scan(
     let mut tail = Tail::default();
     let mut newest = None;
     for path in checkpoint::list(folder)? {
-        let what = match checkpoint::verify(&path) {
-            Ok((_, header, _)) if header.log_id != marker.log_id => "it is of another log".into(),
-            Ok((_, header, _)) if oldest.is_some_and(|oldest| header.head < oldest) => {
+        let mut archive = Tail::default();
+        let what = match checkpoint::verify(&path, |group| take_in(&mut archive, &group)) {
+            Ok((_, header)) if header.log_id != marker.log_id => "it is of another log".into(),
+            Ok((_, header)) if oldest.is_some_and(|oldest| header.head < oldest) => {
                 "the log does not reach back to it".into()
             }
-            Ok((place, header, groups)) => {
-                tail = from_checkpoint(&header, groups);
+            Ok((place, header)) => {
+                tail = Tail {
+                    head: header.log_head,
+                    checksum: header.checksum,
+                    written_bytes: header.written_bytes,
+                    ..archive
+                };
                 report.checkpoint = Some(place.head);
                 newest = Some(place);
                 break;
@@ -69,41 +75,40 @@ pub(super) fn scan(
     Ok((tail, newest))
 }
 
-fn from_checkpoint(header: &Header, groups: Vec<Group>) -> Tail {
-    let mut tail = Tail {
-        head: header.log_head,
-        checksum: header.checksum,
-        written_bytes: header.written_bytes,
-        ..Tail::default()
-    };
-    let mut archive = Archive::default();
-    for group in groups {
-        for &(sequence, state, finished_at, fingerprint, index) in &group.entries {
-            archive.insert(Entry {
-                sequence,
-                state,
-                finished_at,
-                fingerprint,
-                block: group.block,
-                index,
-            });
-        }
-        tail.archive_bytes += group.bytes;
-        tail.kept.insert(group.block, group.kept());
+/// Takes in a piece of a checkpoint's archive index.
+fn take_in(tail: &mut Tail, group: &Group) {
+    for &(sequence, state, finished_at, fingerprint, index) in &group.entries {
+        tail.archive.insert(Entry {
+            sequence,
+            state,
+            finished_at,
+            fingerprint,
+            block: group.block,
+            index,
+        });
     }
-    tail.archive = archive;
-    tail
+    let kept = tail.kept.entry(group.block).or_default();
+    if kept.records == 0 {
+        kept.bytes = group.bytes;
+        tail.archive_bytes += group.bytes;
+    }
+    kept.records += group.entries.len() as u32;
 }
 
 /// Notes where the log begins, in cursors and in bytes.
 fn set_beginning(db: &Db, oldest: Cursor, tail: &mut Tail) -> Result<(), OpenError> {
     tail.oldest = oldest;
-    let first = oldest + 1;
-    let value = keys::get(db, Kind::Block, first)?.unwrap_or_default();
-    // Whether it is damaged or only unfinished is judged later.
-    if let Ok(envelope) = open_block(first, &value) {
-        tail.removed_bytes = envelope.head.offset;
+    let mut damaged_bytes = 0;
+    for value in Values::between(db, Kind::Block, oldest + 1, tail.head) {
+        let (first, value) = value?;
+        // Whether it is damaged or only unfinished is judged by who reads it.
+        if let Ok(envelope) = open_block(first, &value) {
+            tail.removed_bytes = envelope.head.offset.saturating_sub(damaged_bytes);
+            return Ok(());
+        }
+        damaged_bytes += value.len() as u64;
     }
+    tail.removed_bytes = tail.written_bytes.saturating_sub(damaged_bytes);
     Ok(())
 }
 
@@ -176,7 +181,7 @@ fn check<'a>(
 ) -> Result<Checked<'a>, String> {
     let envelope = open_block(first, bytes)?;
     let index = envelope.index()?;
-    if is_last && !index.ended.is_empty() {
+    if is_last && index.archive_bytes > 0 {
         let records = keys::get(db, Kind::Archive, first).map_err(|error| error.to_string())?;
         decode_archive(
             first,

@@ -16,7 +16,7 @@ use crate::alerts::{
     Closed, ReadError, ReadRequest, SubscribeError, SubscribeRequest, Subscription,
 };
 use crate::filter::Filter;
-use crate::rpc::method::Answer;
+use crate::rpc::method::{Answer, written};
 use crate::rpc::push::{ConnectionClosed, Opened, PushSink};
 use crate::rpc::{convert, errors};
 
@@ -115,7 +115,7 @@ impl Api {
         let alerts = page
             .alerts
             .iter()
-            .map(|alert| raw(alert.params()))
+            .map(|alert| written(alert.params()))
             .collect();
         Answer::small(&Written {
             alerts,
@@ -134,7 +134,7 @@ impl Pump {
                 let text = format!(
                     r#"{{"jsonrpc":"2.0","method":"alert","params":{params},"subscription":"{id}"}}}}"#
                 );
-                self.push.send(raw(text)).await?;
+                self.push.send(written(text)).await?;
             }
             self.bookmark(cursor, BookmarkKind::CaughtUp).await?;
         }
@@ -146,7 +146,9 @@ impl Pump {
             match batch {
                 Some(Ok(alerts)) => {
                     for alert in alerts {
-                        self.push.send(raw(alert.notification(&self.id))).await?;
+                        self.push
+                            .send(written(alert.notification(&self.id)))
+                            .await?;
                     }
                 }
                 Some(Err(error)) => {
@@ -186,12 +188,8 @@ impl Pump {
     async fn notify(&self, method: &str, params: &impl Serialize) -> Result<(), ConnectionClosed> {
         let params = serde_json::to_string(params).expect("bookmarks are JSON");
         let text = format!(r#"{{"jsonrpc":"2.0","method":"{method}","params":{params}}}"#);
-        self.push.send(raw(text)).await
+        self.push.send(written(text)).await
     }
-}
-
-fn raw(text: String) -> Box<RawValue> {
-    RawValue::from_string(text).expect("alerts are written as JSON")
 }
 
 fn refused(error: SubscribeError) -> ErrorObject {

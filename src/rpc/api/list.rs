@@ -2,16 +2,22 @@
 
 use std::sync::Arc;
 
-use opstead_core::{Cursor, Operation, OperationState, Resource};
+use opstead_core::{Cursor, Operation, OperationState, Reason, Resource, State};
 use opstead_schema::params::OperationsListParams;
-use opstead_schema::results::OperationsPage;
 use opstead_schema::{ErrorCode, ErrorObject};
 use serde::Serialize;
+use serde_json::value::{RawValue, to_raw_value};
 
 use super::{Api, filter};
 use crate::engine::Snapshot;
 use crate::filter::Filter;
+use crate::journal::{Archive, Entry};
+use crate::rpc::method::internal;
 use crate::rpc::{convert, errors};
+
+/// The most open operations that are looked at for one page, and the most ended ones. The page ends
+/// at the place last looked at, however few were found.
+const MOST_LOOKED_AT: usize = 5_000;
 
 /// A place in a listing, as text that belongs to one query.
 pub(super) struct PageToken;
@@ -47,6 +53,7 @@ struct Listing {
     params: OperationsListParams,
     filter: Filter,
     after: Place,
+    page_size: usize,
 }
 
 /// A place in a listing: of one resource come those that run, those that wait, those that ended;
@@ -59,15 +66,71 @@ struct Place {
 
 /// Where an operation that might be on the page can be had.
 enum Found {
-    Open(Arc<Operation>),
-    Ended(crate::journal::Entry),
+    Open(Arc<Operation>, Vec<Reason>),
+    Ended(Entry),
+}
+
+/// The open operations of a page, and perhaps more than fit on it.
+struct OpenPart {
+    found: Vec<(Place, Found)>,
+    /// The place last looked at, if not all were looked at.
+    end: Option<Place>,
+}
+
+/// `OperationsPage` with operations that are text already.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct WrittenPage {
+    operations: Vec<Box<RawValue>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    next_page_token: Option<String>,
+    cursor: Cursor,
+    log_id: String,
+}
+
+/// The entries of a page as text, within the bound of its bytes.
+pub(super) struct Written {
+    entries: Vec<Box<RawValue>>,
+    bytes: u64,
+    most_bytes: u64,
+}
+
+impl Written {
+    pub(super) fn new(answer_bytes: u64) -> Self {
+        Self {
+            entries: Vec::new(),
+            bytes: 0,
+            // The rest is for what stands around the entries.
+            most_bytes: answer_bytes / 2,
+        }
+    }
+
+    /// Adds an entry, unless the page is full: it ends early rather than grow over the limit, but
+    /// is never empty for that.
+    pub(super) fn add(&mut self, entry: &impl Serialize) -> Result<bool, ErrorObject> {
+        let text = to_raw_value(entry).map_err(|error| internal(&error))?;
+        self.bytes += text.get().len() as u64 + 1;
+        let fits = self.bytes <= self.most_bytes || self.entries.is_empty();
+        if fits {
+            self.entries.push(text);
+        }
+        Ok(fits)
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    pub(super) fn into_entries(self) -> Vec<Box<RawValue>> {
+        self.entries
+    }
 }
 
 impl Api {
     pub async fn list_operations(
         &self,
         mut params: OperationsListParams,
-    ) -> Result<OperationsPage, ErrorObject> {
+    ) -> Result<WrittenPage, ErrorObject> {
         let filter = filter(params.filter_type, &params.filter)?;
         let token = params.page_token.take();
         let page_size = std::mem::take(&mut params.page_size) as usize;
@@ -80,110 +143,137 @@ impl Api {
             params,
             filter,
             after,
+            page_size,
         };
-        self.beside(move |api, snapshot| api.page(&snapshot, &listing, page_size, query))
-            .await
+        self.beside(move |api, snapshot| {
+            let open = listing.open(&snapshot);
+            let (cursor, archive) = (snapshot.cursor(), snapshot.archive.clone());
+            // Reading the ended ones takes long, and a state that is held makes every change cost
+            // more.
+            drop(snapshot);
+            let (written, next) = api.page(&listing, open, &archive)?;
+            Ok(WrittenPage {
+                operations: written.into_entries(),
+                next_page_token: next.map(|place| PageToken::write(&place.to_string(), query)),
+                cursor,
+                log_id: api.log_id.to_string(),
+            })
+        })
+        .await
     }
 
+    /// One page, and the place where the next one goes on.
     fn page(
         &self,
-        snapshot: &Snapshot,
         listing: &Listing,
-        page_size: usize,
-        query: u32,
-    ) -> Result<OperationsPage, ErrorObject> {
-        let mut operations = Vec::new();
-        let mut bytes = 0;
-        let mut last = Place::default();
-        let mut next_page_token = None;
-        for (place, found) in listing.candidates(snapshot) {
-            let Some(operation) = self.load(&found)? else {
-                continue;
-            };
-            if !listing.takes(&operation) {
-                continue;
-            }
-            let reasons = match found {
-                Found::Open(_) => snapshot.state.reasons(&operation),
-                Found::Ended(_) => Vec::new(),
-            };
-            let record = convert::operation(&operation, &reasons);
-            bytes += serde_json::to_vec(&record).map_or(0, |text| text.len() as u64 + 1);
-            // A page ends early rather than grow over the limit, but never empty.
-            let full = operations.len() == page_size || bytes > self.limits.answer_bytes / 2;
-            if full && !operations.is_empty() {
-                next_page_token = Some(PageToken::write(&last.to_string(), query));
+        open: OpenPart,
+        archive: &Archive,
+    ) -> Result<(Written, Option<Place>), ErrorObject> {
+        let mut written = Written::new(self.limits.answer_bytes);
+        let (mut last, mut left) = (listing.after, MOST_LOOKED_AT);
+        for (place, found) in merged(open.found.into_iter(), listing.ended(archive)) {
+            if open.end.is_some_and(|end| place > end) {
                 break;
             }
-            operations.push(record);
+            if left == 0 {
+                return Ok((written, Some(last)));
+            }
+            if let Some(record) = self.load(listing, found, &mut left)?
+                && (written.len() == listing.page_size || !written.add(&record)?)
+            {
+                return Ok((written, Some(last)));
+            }
             last = place;
         }
-        Ok(OperationsPage {
-            operations,
-            next_page_token,
-            cursor: snapshot.cursor(),
-            log_id: self.log_id.to_string(),
-        })
+        Ok((written, open.end))
     }
 
-    fn load(&self, found: &Found) -> Result<Option<Arc<Operation>>, ErrorObject> {
-        match found {
-            Found::Open(operation) => Ok(Some(operation.clone())),
-            Found::Ended(entry) => self
-                .engine
-                .reader()
-                .record(entry)
-                .map_err(|error| errors::read(&error)),
+    /// The record of an operation, if it belongs on the page.
+    fn load(
+        &self,
+        listing: &Listing,
+        found: Found,
+        left: &mut usize,
+    ) -> Result<Option<opstead_schema::Operation>, ErrorObject> {
+        let entry = match found {
+            Found::Open(operation, reasons) => {
+                return Ok(Some(convert::operation(&operation, &reasons)));
+            }
+            Found::Ended(entry) => entry,
+        };
+        *left -= 1;
+        if !listing.wants(entry.state) {
+            return Ok(None);
         }
+        let record = self.engine.reader().record(&entry);
+        let operation = record.map_err(|error| errors::read(&error))?;
+        Ok(operation
+            .filter(|operation| listing.takes(operation))
+            .map(|operation| convert::operation(&operation, &[])))
     }
 }
 
 impl Listing {
-    /// Whatever might be on the page, in order, behind the place where it goes on.
-    fn candidates<'a>(
-        &'a self,
-        snapshot: &'a Snapshot,
-    ) -> Box<dyn Iterator<Item = (Place, Found)> + 'a> {
-        let after = self.after;
-        let ended = move |rank, from| {
-            snapshot
-                .archive
-                .after(from)
-                .filter(|entry| self.wants(entry.state))
-                .map(move |entry| {
-                    (
-                        Place {
-                            rank,
-                            sequence: entry.sequence,
-                        },
-                        Found::Ended(*entry),
-                    )
-                })
+    /// The open operations that belong on the page, in order, behind the place where it goes on:
+    /// one more than fit, so that what follows them cannot.
+    fn open(&self, snapshot: &Snapshot) -> OpenPart {
+        let state = &snapshot.state;
+        let mut part = OpenPart {
+            found: Vec::new(),
+            end: None,
         };
+        for (count, (place, operation)) in (1..).zip(self.open_candidates(state)) {
+            if self.takes(operation) {
+                let found = Found::Open(operation.clone(), state.reasons(operation));
+                part.found.push((place, found));
+                if part.found.len() > self.page_size {
+                    break;
+                }
+            }
+            if count == MOST_LOOKED_AT {
+                part.end = Some(place);
+                break;
+            }
+        }
+        part
+    }
+
+    fn open_candidates<'a>(
+        &self,
+        state: &'a State,
+    ) -> Box<dyn Iterator<Item = (Place, &'a Arc<Operation>)> + 'a> {
+        let after = self.after;
         let Some(resource) = &self.params.resource else {
-            let open = snapshot
-                .state
-                .operations_after(after.sequence)
-                .map(|operation| (Place::of(0, operation), Found::Open(operation.clone())));
-            return Box::new(merged(open, ended(0, after.sequence)));
+            let open = state.operations_after(after.sequence);
+            return Box::new(open.map(|operation| (Place::of(0, operation), operation)));
         };
         let resource = Resource {
             kind: resource.kind.as_str().into(),
             id: resource.id.as_str().into(),
         };
-        let open = snapshot
-            .state
-            .operations_on(&resource)
-            .into_iter()
-            .map(|operation| {
-                let rank = u8::from(operation.state == OperationState::Waiting);
-                (Place::of(rank, operation), Found::Open(operation.clone()))
-            });
-        let ended_after = if after.rank == 2 { after.sequence } else { 0 };
-        Box::new(
-            open.filter(move |(place, _)| *place > after)
-                .chain(ended(2, ended_after)),
-        )
+        let open = state.operations_on(&resource).into_iter();
+        let ranked = open.map(|operation| {
+            let rank = u8::from(operation.state == OperationState::Waiting);
+            (Place::of(rank, operation), operation)
+        });
+        Box::new(ranked.filter(move |(place, _)| *place > after))
+    }
+
+    /// The ended operations behind the place where the page goes on; none if none of the states
+    /// wanted is among them.
+    fn ended<'a>(&self, archive: &'a Archive) -> impl Iterator<Item = (Place, Found)> + use<'a> {
+        let rank = if self.params.resource.is_some() { 2 } else { 0 };
+        let after = match self.after {
+            after if after.rank == rank => after.sequence,
+            _ => 0,
+        };
+        let mut counts = archive.counts().iter();
+        let is_any = counts.any(|(state, count)| *count > 0 && self.wants(*state));
+        let entries = is_any.then(|| archive.after(after));
+        entries.into_iter().flatten().map(move |entry| {
+            let sequence = entry.sequence;
+            (Place { rank, sequence }, Found::Ended(*entry))
+        })
     }
 
     fn takes(&self, operation: &Operation) -> bool {

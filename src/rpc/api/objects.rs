@@ -1,12 +1,26 @@
 //! Objects: how one stands, which there are, and which a filter matches.
 
+use opstead_core::Cursor;
 use opstead_schema::params::{FiltersTestParams, GetOperationInfoParams, ObjectsListParams};
-use opstead_schema::results::{Matches, ObjectsPage};
+use opstead_schema::results::Matches;
 use opstead_schema::{ErrorCode, ErrorObject, ObjectInfo};
+use serde::Serialize;
+use serde_json::value::RawValue;
 
-use super::list::PageToken;
+use super::list::{PageToken, Written};
 use super::{Api, filter};
 use crate::rpc::convert;
+
+/// `ObjectsPage` with objects that are text already.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct WrittenPage {
+    objects: Vec<Box<RawValue>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    next_page_token: Option<String>,
+    cursor: Cursor,
+    log_id: String,
+}
 
 impl Api {
     pub async fn get_operation_info(
@@ -26,22 +40,30 @@ impl Api {
     pub async fn list_objects(
         &self,
         params: ObjectsListParams,
-    ) -> Result<ObjectsPage, ErrorObject> {
+    ) -> Result<WrittenPage, ErrorObject> {
         let filter = filter(params.filter_type, &params.filter)?;
         let query = PageToken::query(&(&params.filter, params.filter_type));
         let after = PageToken::read(params.page_token.as_deref(), query)?;
         let page_size = params.page_size as usize;
         self.beside(move |api, snapshot| {
             let head = filter.literal_head();
-            let mut found = snapshot
+            let found = snapshot
                 .state
                 .objects_after(head, after.as_deref().unwrap_or_default())
                 .filter(|object| filter.matches(&object.alert_name));
-            let objects: Vec<_> = found.by_ref().take(page_size).collect();
-            let more = objects.last().filter(|_| found.next().is_some());
-            Ok(ObjectsPage {
-                next_page_token: more.map(|last| PageToken::write(&last.alert_name, query)),
-                objects: objects.iter().map(convert::object).collect(),
+            let mut written = Written::new(api.limits.answer_bytes);
+            let mut last = String::new();
+            let mut next_page_token = None;
+            for object in found {
+                if written.len() == page_size || !written.add(&convert::object(&object))? {
+                    next_page_token = Some(PageToken::write(&last, query));
+                    break;
+                }
+                last = object.alert_name.to_string();
+            }
+            Ok(WrittenPage {
+                objects: written.into_entries(),
+                next_page_token,
                 cursor: snapshot.cursor(),
                 log_id: api.log_id.to_string(),
             })

@@ -2,15 +2,16 @@
 
 use std::sync::Arc;
 
-use opstead_core::{Json, MethodKind, Purged};
+use futures_util::future::try_join_all;
+use opstead_core::{Cursor, Json, MethodKind, Purged, Refusal};
 use opstead_schema::params::{OperationParams, OperationsDismissParams, RegisterParams};
 use opstead_schema::results::Dismissed;
 use opstead_schema::{ErrorObject, OperationState, Registration, Timestamp};
 use serde_json::value::RawValue;
 
-use super::Api;
-use crate::engine::{PurgeTarget, RegisterRequest, Snapshot};
-use crate::journal::Entry;
+use super::{Api, check_ids};
+use crate::engine::{EngineError, PurgeTarget, RegisterRequest, Snapshot};
+use crate::journal::{Archive, Entry};
 use crate::rpc::{convert, errors};
 
 /// The most operations that one durable step removes.
@@ -23,7 +24,7 @@ impl Api {
         params: RegisterParams,
         registered_by: &Arc<str>,
     ) -> impl Future<Output = Result<Registration, ErrorObject>> + Send + use<> {
-        self.register_request(RegisterRequest {
+        let registration = self.engine.register(RegisterRequest {
             method_name: params.method_name.into(),
             version: params.version,
             kwargs: params.kwargs.into(),
@@ -36,7 +37,12 @@ impl Api {
                 .collect(),
             tags: params.tags.into_iter().flatten().map(Into::into).collect(),
             registered_by: registered_by.clone(),
-        })
+        });
+        let log_id = self.log_id.clone();
+        async move {
+            let registration = registration.await.map_err(errors::engine)?;
+            Ok(convert::registration(&registration, &log_id))
+        }
     }
 
     /// What `<subsystem>.<method>` is, if anybody declares it.
@@ -51,7 +57,7 @@ impl Api {
         kwargs: Json,
         registered_by: &Arc<str>,
     ) -> impl Future<Output = Result<Registration, ErrorObject>> + Send + use<> {
-        self.register_request(RegisterRequest {
+        let registration = self.engine.register(RegisterRequest {
             method_name: method_name.into(),
             version: None,
             kwargs,
@@ -59,7 +65,12 @@ impl Api {
             claims: Vec::new(),
             tags: Vec::new(),
             registered_by: registered_by.clone(),
-        })
+        });
+        let log_id = self.log_id.clone();
+        async move {
+            let registration = registration.await.map_err(by_name)?;
+            Ok(convert::registration(&registration, &log_id))
+        }
     }
 
     /// `<subsystem>.<method>` of a query: answers it.
@@ -70,21 +81,7 @@ impl Api {
     ) -> Result<Box<RawValue>, ErrorObject> {
         let objects = Arc::new(convert::Objects(self.snapshot().await?));
         let answer = self.engine.query(method_name, kwargs, objects).await;
-        answer
-            .map(|answer| convert::json(&answer))
-            .map_err(errors::engine)
-    }
-
-    fn register_request(
-        &self,
-        request: RegisterRequest,
-    ) -> impl Future<Output = Result<Registration, ErrorObject>> + Send + use<> {
-        let registration = self.engine.register(request);
-        let log_id = self.log_id.clone();
-        async move {
-            let registration = registration.await.map_err(errors::engine)?;
-            Ok(convert::registration(&registration, &log_id))
-        }
+        answer.map(|answer| convert::json(&answer)).map_err(by_name)
     }
 
     /// `operations.get`.
@@ -93,8 +90,15 @@ impl Api {
         params: OperationParams,
     ) -> Result<opstead_schema::Operation, ErrorObject> {
         let snapshot = self.snapshot().await?;
-        let found = self.find(&snapshot, &params.id)?;
-        found.ok_or_else(|| errors::operation_not_found(&params.id))
+        if snapshot.state.operation(&params.id).is_some() {
+            let open = self.find(&snapshot, &params.id)?;
+            return open.ok_or_else(|| errors::operation_not_found(&params.id));
+        }
+        self.beside_with(snapshot, move |api, snapshot| {
+            let ended = api.find(&snapshot, &params.id)?;
+            ended.ok_or_else(|| errors::operation_not_found(&params.id))
+        })
+        .await
     }
 
     /// An operation of that id as the snapshot has it, open or ended.
@@ -127,7 +131,8 @@ impl Api {
         }
     }
 
-    /// `operations.dismiss`. Those named by id are handed over before this returns.
+    /// `operations.dismiss`. Those named by id are handed over before this returns; ids that are
+    /// unknown or not done are passed over, so that the call can be repeated.
     pub fn dismiss(
         &self,
         params: OperationsDismissParams,
@@ -138,15 +143,15 @@ impl Api {
                 ids: Some(ids),
                 finished_before: None,
                 states: None,
-            } => {
-                let ids = ids.iter().map(|id| id.as_str().into()).collect();
-                Some(self.engine.purge(PurgeTarget::Ids(ids)))
-            }
+            } => Some(self.dismiss_ids(ids)),
             _ => None,
         };
         async move {
             let dismissed = match (by_id, params.ids, params.finished_before) {
-                (Some(purge), ..) => purge.await.map_err(errors::engine)?,
+                (Some(purges), ..) => {
+                    let counts = try_join_all(purges?).await.map_err(errors::engine)?;
+                    counts.into_iter().sum()
+                }
                 (None, None, Some(before)) => api.dismiss_before(before, params.states).await?,
                 _ => {
                     let message = "name either ids, or finishedBefore and perhaps states";
@@ -159,41 +164,78 @@ impl Api {
         }
     }
 
+    /// Hands over the removal of these, a batch at a time.
+    fn dismiss_ids(
+        &self,
+        ids: &[String],
+    ) -> Result<Vec<impl Future<Output = Result<usize, EngineError>> + Send + use<>>, ErrorObject>
+    {
+        check_ids(ids)?;
+        let purge = |batch: &[String]| {
+            let ids = batch.iter().map(|id| id.as_str().into()).collect();
+            self.engine.purge(PurgeTarget::Ids(ids))
+        };
+        Ok(ids.chunks(DISMISS_BATCH).map(purge).collect())
+    }
+
     async fn dismiss_before(
         &self,
         before: Timestamp,
         states: Option<Vec<OperationState>>,
     ) -> Result<usize, ErrorObject> {
-        let wanted = move |entry: &Entry| {
-            let state = convert::state(entry.state);
-            convert::time(entry.finished_at) < before
-                && states.as_ref().is_none_or(|states| states.contains(&state))
-        };
-        let due = self
-            .beside(move |api, snapshot| api.ended(&snapshot, wanted))
-            .await?;
-        let mut dismissed = 0;
-        for batch in due.chunks(DISMISS_BATCH) {
-            let purge = self.engine.purge(PurgeTarget::Operations(batch.to_vec()));
+        let states = Arc::new(states);
+        let (mut after, mut dismissed) = (0, 0);
+        loop {
+            let states = states.clone();
+            let wanted = move |entry: &Entry| {
+                let state = convert::state(entry.state);
+                let states = states.as_ref().as_ref();
+                convert::time(entry.finished_at) < before
+                    && states.is_none_or(|states| states.contains(&state))
+            };
+            let batch = self.beside(move |api, snapshot| {
+                let archive = snapshot.archive.clone();
+                drop(snapshot);
+                api.ended(&archive, after, wanted)
+            });
+            let batch = batch.await?;
+            let Some(last) = batch.last() else {
+                return Ok(dismissed);
+            };
+            after = last.sequence;
+            let purge = self.engine.purge(PurgeTarget::Operations(batch));
             dismissed += purge.await.map_err(errors::engine)?;
         }
-        Ok(dismissed)
     }
 
+    /// The next few ended operations that are wanted.
     fn ended(
         &self,
-        snapshot: &Snapshot,
+        archive: &Archive,
+        after: Cursor,
         wanted: impl Fn(&Entry) -> bool,
     ) -> Result<Vec<Purged>, ErrorObject> {
-        let mut operations = Vec::new();
-        for entry in snapshot.archive.after(0).filter(|entry| wanted(entry)) {
-            let record = self
-                .engine
-                .reader()
-                .record(entry)
-                .map_err(|error| errors::read(&error))?;
-            operations.extend(record.map(|operation| Purged::from(&*operation)));
-        }
-        Ok(operations)
+        let reader = self.engine.reader();
+        archive
+            .after(after)
+            .filter(|entry| wanted(entry))
+            .filter_map(|entry| reader.record(entry).transpose())
+            .map(|record| record.map(|operation| Purged::from(&*operation)))
+            .take(DISMISS_BATCH)
+            .collect::<Result<_, _>>()
+            .map_err(|error| errors::read(&error))
     }
+}
+
+/// An error of a method that was called by its own name: its params are the kwargs themselves, so
+/// that is where pointers begin.
+fn by_name(mut error: EngineError) -> ErrorObject {
+    if let EngineError::Refused(Refusal::Invalid { faults }) = &mut error {
+        for fault in faults {
+            if let Some(within) = fault.pointer.strip_prefix("/kwargs") {
+                fault.pointer = within.to_owned();
+            }
+        }
+    }
+    errors::engine(error)
 }

@@ -44,7 +44,8 @@ pub(super) struct Bytes {
 /// How far an attempt has come.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Report {
-    pub(super) image_state: ImageState,
+    /// None where the image under the name is another one.
+    pub(super) image_state: Option<ImageState>,
     pub(super) stage_description: &'static str,
     pub(super) percentage: f64,
     pub(super) bytes: Option<Bytes>,
@@ -53,7 +54,8 @@ pub(super) struct Report {
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct ExtraData {
-    image_state: ImageState,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    image_state: Option<ImageState>,
     #[serde(flatten, skip_serializing_if = "Option::is_none")]
     bytes: Option<Bytes>,
 }
@@ -127,9 +129,9 @@ impl Job {
 
 impl Report {
     /// Nothing done yet.
-    pub(super) fn begun(image_state: ImageState) -> Self {
+    pub(super) fn begun(image_state: impl Into<Option<ImageState>>) -> Self {
         Self {
-            image_state,
+            image_state: image_state.into(),
             stage_description: "",
             percentage: 0.0,
             bytes: None,

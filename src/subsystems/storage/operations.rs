@@ -146,8 +146,11 @@ impl Workshop {
         match self.fill_and_publish(job, description, partial, content) {
             Ok(size_bytes) => Ok(result(image, Some(size_bytes))),
             Err(error) => {
-                // Nothing is left of it, and the last word on the image has to say so.
-                job.report(description, Report::begun(ImageState::Deleted));
+                // Nothing is left of it, and the last word on the image has to say so; unless there
+                // is an image of that name after all.
+                let is_other = matches!(error, StorageError::ImageExists(_));
+                let state = (!is_other).then_some(ImageState::Deleted);
+                job.report(description, Report::begun(state));
                 Err(error)
             }
         }

@@ -144,6 +144,35 @@ async fn a_wrong_token_is_a_refusal() {
         );
         assert_eq!(client.err().unwrap().code(), Some(code));
     }
+    // The daemon may also take the handshake and refuse the calls.
+    let refuse = async {
+        let mut connection = daemon.accept_silently().await;
+        let request = connection.request("system.status").await;
+        let data = json!({"reason": "unauthenticated", "retryable": false});
+        connection.refuse(&request, 1011, data).await;
+    };
+    let (client, ()) = tokio::join!(Client::connect(daemon.target(), config()), refuse);
+    let error = client.err().unwrap();
+    assert_eq!(error.code(), Some(ErrorCode::Unauthenticated), "{error}");
+}
+
+/// A daemon that loses each connection as soon as it is made is not overrun: the delays grow.
+#[tokio::test]
+async fn connections_that_do_not_last_are_made_anew_more_and_more_slowly() {
+    let daemon = Daemon::start().await;
+    let config = ClientConfig {
+        backoff: Duration::from_millis(10),
+        backoff_most: Duration::from_secs(10),
+        ..config()
+    };
+    let (_client, connection) = daemon.client(config).await;
+    drop(connection);
+    let began = std::time::Instant::now();
+    for _ in 0..5 {
+        drop(daemon.accept().await);
+    }
+    // At least half of 10, 20, 40, 80 and 160.
+    assert!(began.elapsed() >= Duration::from_millis(155));
 }
 
 #[tokio::test]
@@ -205,12 +234,12 @@ async fn a_unix_socket_is_as_good() {
         };
         handshake.send_response(&accept).await.unwrap();
         let (mut sender, mut receiver) = handshake.into_builder().finish();
-        receiver.receive_data(&mut Vec::new()).await.unwrap();
-        sender
-            .send_text(r#"{"jsonrpc":"2.0","id":0,"result":[]}"#)
-            .await
-            .unwrap();
-        sender.flush().await.unwrap();
+        for result in ["{}", "[]"] {
+            receiver.receive_data(&mut Vec::new()).await.unwrap();
+            let answer = format!(r#"{{"jsonrpc":"2.0","id":0,"result":{result}}}"#);
+            sender.send_text(answer).await.unwrap();
+            sender.flush().await.unwrap();
+        }
         (sender, receiver)
     };
     let target = path.to_str().unwrap().parse().unwrap();

@@ -64,7 +64,15 @@ impl Daemon {
         (client.expect("connected"), connection)
     }
 
+    /// A connection whose first call, with which the client asks whether it is let in, is answered.
     pub(crate) async fn accept(&self) -> Connection {
+        let mut connection = self.accept_silently().await;
+        let greeting = connection.request("system.status").await;
+        connection.answer(&greeting, json!({})).await;
+        connection
+    }
+
+    pub(crate) async fn accept_silently(&self) -> Connection {
         let (stream, _) = self.listener.accept().await.expect("a connection");
         stream.set_nodelay(true).expect("an option of TCP");
         let mut handshake = Handshake::new(stream.compat());
