@@ -6,6 +6,7 @@
 use std::sync::Arc;
 
 use crate::checkpoint::Record;
+use crate::claims::Wake;
 use crate::event::{Change, Cursor, Event, EventBody, OperationEvent, Purged};
 use crate::operation::{Operation, OperationState, Outcome, Request, Time};
 use crate::state::{Executor, LastWord, Object, State};
@@ -46,25 +47,18 @@ impl State {
             self.register(event, request);
             return None;
         }
-        let place = event.subject.sequence;
-        let cursor = self.head;
-        let before = self
-            .operations
-            .get(&place)
-            .expect("an event names an open operation");
-        let (state_before, executor_before) = (before.state, before.executor.clone());
-        self.count(state_before, event.state);
+        let sequence = event.subject.sequence;
         if let Some(object) = self.objects.get_mut(&event.subject.alert_name) {
-            Arc::make_mut(object).cursor = cursor;
+            Arc::make_mut(object).follow(event, time, self.head);
         }
         let operation = self
             .operations
-            .get_mut(&place)
-            .expect("it was there just now");
+            .get_mut(&sequence)
+            .expect("an event names an open operation");
         let operation = Arc::make_mut(operation);
-        operation.state = event.state;
+        let before = std::mem::replace(&mut operation.state, event.state);
         operation.info = event.info.clone();
-        operation.cursor = cursor;
+        operation.cursor = self.head;
         operation.updated_at = time;
         match &event.change {
             Change::Registered(_) | Change::Postponed => {}
@@ -76,25 +70,32 @@ impl State {
                 operation.attempt = *attempt;
                 operation.executor = Some(executor.clone());
                 operation.started_at.get_or_insert(time);
-                self.start(event, executor);
+                let key = ready_key(operation);
+                self.ready.remove(&key);
+                self.executor_entry(executor).running.insert(sequence);
             }
             Change::Retrying => {
                 operation.interruptions += 1;
                 operation.described = false;
-                self.leave(executor_before, place);
-                self.make_ready(place);
+                let (key, executor) = (ready_key(operation), operation.executor.clone());
+                self.ready.insert(key);
+                self.leave(executor, sequence);
             }
             Change::Completed(result) => {
-                return Some(self.end(place, Outcome::Completed(result.clone()), time));
+                operation.outcome = Some(Outcome::Completed(result.clone()));
             }
-            Change::Failed(failure) => {
-                return Some(self.end(place, Outcome::Failed(failure.clone()), time));
-            }
+            Change::Failed(failure) => operation.outcome = Some(Outcome::Failed(failure.clone())),
             Change::Canceled(failure) => {
-                return Some(self.end(place, Outcome::Canceled(failure.clone()), time));
+                operation.outcome = Some(Outcome::Canceled(failure.clone()));
             }
         }
-        None
+        if before != event.state {
+            self.count(before, event.state);
+        }
+        event
+            .state
+            .is_done()
+            .then(|| self.end(sequence, before, time))
     }
 
     fn register(&mut self, event: &OperationEvent, request: &Arc<Request>) {
@@ -125,46 +126,38 @@ impl State {
 
     /// Takes an operation up: its id, its claims, and its place among the ready ones.
     fn open(&mut self, mut operation: Operation) {
-        let place = operation.subject.sequence;
+        let sequence = operation.subject.sequence;
         operation.unmet = operation
             .request
             .claims
             .iter()
-            .map(|claim| u32::from(self.claims.insert(claim, place)))
+            .map(|claim| u32::from(self.claims.insert(claim, sequence)))
             .sum();
-        self.ids.insert(operation.subject.id.clone(), place);
-        let ready = operation.unmet == 0 && operation.state == OperationState::Waiting;
-        self.operations.insert(place, Arc::new(operation));
-        if ready {
-            self.make_ready(place);
+        self.ids.insert(operation.subject.id.clone(), sequence);
+        if operation.unmet == 0 && operation.state == OperationState::Waiting {
+            self.ready.insert(ready_key(&operation));
         }
+        self.operations.insert(sequence, Arc::new(operation));
     }
 
-    fn start(&mut self, event: &OperationEvent, executor: &Arc<str>) {
-        let place = event.subject.sequence;
-        self.make_unready(place);
-        self.executor_entry(executor).running.insert(place);
-        if let Some(object) = self.objects.get_mut(&event.subject.alert_name) {
-            let running = &mut Arc::make_mut(object).running;
-            running.retain(|other| *other != place);
-            running.push(place);
-        }
-    }
-
-    fn end(&mut self, place: Cursor, outcome: Outcome, time: Time) -> Arc<Operation> {
-        self.make_unready(place);
+    /// Takes an operation out that has ended, and lets others go on.
+    fn end(&mut self, sequence: Cursor, before: OperationState, time: Time) -> Arc<Operation> {
         let mut operation = self
             .operations
-            .remove(&place)
+            .remove(&sequence)
             .expect("an open operation ends");
-        let record = Arc::make_mut(&mut operation);
-        record.outcome = Some(outcome);
-        record.finished_at = Some(time);
+        Arc::make_mut(&mut operation).finished_at = Some(time);
         self.ids.remove(&operation.subject.id);
-        self.leave(operation.executor.clone(), place);
-        self.end_on_object(&operation, time);
+        if before == OperationState::Waiting {
+            self.ready.remove(&ready_key(&operation));
+        } else {
+            self.leave(operation.executor.clone(), sequence);
+        }
+        if !operation.request.has_object {
+            self.objects.remove(&operation.subject.alert_name);
+        }
         for claim in &operation.request.claims {
-            if let Some(next) = self.claims.remove(claim, place) {
+            if let Some(next) = self.claims.remove(claim, sequence) {
                 self.release(next);
             }
         }
@@ -172,60 +165,36 @@ impl State {
         operation
     }
 
-    fn end_on_object(&mut self, operation: &Operation, time: Time) {
-        let subject = &operation.subject;
-        if !operation.request.has_object {
-            self.objects.remove(&subject.alert_name);
-        } else if let Some(object) = self.objects.get_mut(&subject.alert_name) {
-            let object = Arc::make_mut(object);
-            object.running.retain(|other| *other != subject.sequence);
-            object.last = LastWord {
-                info: operation.info.clone(),
-                operation_id: subject.id.clone(),
-                time,
-            };
-        }
-    }
-
     /// Releases the next reads of a mass wake-up.
     fn wake(&mut self) {
         if self.claims.has_wakes() {
-            for place in self.claims.wake() {
-                self.release(place);
+            for sequence in self.claims.wake() {
+                self.release(sequence);
             }
         }
     }
 
     /// One claim of a waiting operation is met.
-    fn release(&mut self, place: Cursor) {
-        let operation = self
-            .operations
-            .get_mut(&place)
-            .expect("a claim belongs to an operation");
-        let operation = Arc::make_mut(operation);
+    fn release(&mut self, sequence: Cursor) {
+        let operation = self.claimant(sequence);
         operation.unmet -= 1;
         if operation.unmet == 0 {
-            self.make_ready(place);
+            let key = ready_key(operation);
+            self.ready.insert(key);
         }
     }
 
-    fn make_ready(&mut self, place: Cursor) {
-        let key = self.ready_key(place);
-        self.ready.insert(key);
-    }
-
-    fn make_unready(&mut self, place: Cursor) {
-        let key = self.ready_key(place);
+    /// One claim of a waiting operation is not met yet after all.
+    fn hold(&mut self, sequence: Cursor) {
+        let operation = self.claimant(sequence);
+        operation.unmet += 1;
+        let key = ready_key(operation);
         self.ready.remove(&key);
     }
 
-    fn ready_key(&self, place: Cursor) -> (Arc<str>, u32, Cursor) {
-        let operation = &self.operations[&place];
-        (
-            operation.subject.method_name.clone(),
-            operation.request.version,
-            place,
-        )
+    fn claimant(&mut self, sequence: Cursor) -> &mut Operation {
+        let operation = self.operations.get_mut(&sequence);
+        Arc::make_mut(operation.expect("a claim belongs to an operation"))
     }
 
     fn executor_entry(&mut self, name: &Arc<str>) -> &mut Executor {
@@ -241,9 +210,9 @@ impl State {
     }
 
     /// The operation is not carried out any more by the executor that had it.
-    fn leave(&mut self, executor: Option<Arc<str>>, place: Cursor) {
+    fn leave(&mut self, executor: Option<Arc<str>>, sequence: Cursor) {
         if let Some(name) = executor {
-            self.executor_entry(&name).running.remove(&place);
+            self.executor_entry(&name).running.remove(&sequence);
             self.forget_idle(&name);
         }
     }
@@ -287,16 +256,17 @@ impl State {
 
     /// The state as a stream of records, each of which stands for itself.
     pub fn records(&self) -> impl Iterator<Item = Record> {
-        let wakes = self.claims.wakes().map(|(resource, after)| Record::Wake {
-            resource: (**resource).clone(),
-            after,
+        let wakes = self.claims.wakes().map(|wake| Record::Wake {
+            resource: wake.resource.clone(),
+            after: wake.after,
+            until: wake.until,
         });
         std::iter::once(Record::Head(self.head))
             .chain(self.declarations.values().cloned().map(Record::Declaration))
             .chain(self.executors.values().cloned().map(Record::Executor))
-            .chain(wakes)
             .chain(self.objects.values().cloned().map(Record::Object))
             .chain(self.operations.values().cloned().map(Record::Operation))
+            .chain(wakes)
     }
 
     /// Takes over one record of a checkpoint; they come in the order of [`State::records`].
@@ -310,7 +280,6 @@ impl State {
             Record::Executor(executor) => {
                 self.executors.insert(executor.name.clone(), executor);
             }
-            Record::Wake { resource, after } => self.claims.restore_wake(resource, after),
             Record::Object(object) => {
                 self.objects.insert(object.alert_name.clone(), object);
             }
@@ -318,6 +287,50 @@ impl State {
                 self.count_new(operation.state);
                 self.open(Arc::unwrap_or_clone(operation));
             }
+            Record::Wake {
+                resource,
+                after,
+                until,
+            } => {
+                let wake = Wake {
+                    resource,
+                    after,
+                    until,
+                };
+                for sequence in self.claims.restore_wake(wake) {
+                    self.hold(sequence);
+                }
+            }
         }
     }
+}
+
+impl Object {
+    /// Follows what happens to an operation on it.
+    fn follow(&mut self, event: &OperationEvent, time: Time, cursor: Cursor) {
+        let subject = &event.subject;
+        self.cursor = cursor;
+        let started = matches!(event.change, Change::Started { .. });
+        if started || event.state.is_done() {
+            self.running.retain(|other| *other != subject.sequence);
+        }
+        if started {
+            self.running.push(subject.sequence);
+        } else if event.state.is_done() {
+            self.last = LastWord {
+                info: event.info.clone(),
+                operation_id: subject.id.clone(),
+                time,
+            };
+        }
+    }
+}
+
+/// The key of an operation among those that wait for nothing but an executor.
+fn ready_key(operation: &Operation) -> (Arc<str>, u32, Cursor) {
+    (
+        operation.subject.method_name.clone(),
+        operation.request.version,
+        operation.subject.sequence,
+    )
 }

@@ -23,11 +23,14 @@ pub enum Record {
     Declaration(Arc<Declaration>),
     /// An executor.
     Executor(Executor),
-    /// A mass wake-up under way on a resource: reads up to `after` are released.
+    /// A mass wake-up under way on a resource: its reads behind `after`, up to `until`, are still
+    /// to be released. They come behind the operations, in turn.
     Wake {
         /// The resource.
-        resource: Resource,
+        resource: Arc<Resource>,
         /// How far it has come.
         after: Cursor,
+        /// The last read to release.
+        until: Cursor,
     },
 }

@@ -18,7 +18,7 @@ use crate::declaration::Declaration;
 use crate::event::{Change, Cursor, Event, EventBody, OperationEvent};
 use crate::operation::{Failure, LastError, Operation, OperationInfo, OperationState};
 use crate::refusal::Refusal;
-use crate::state::{Limits, State};
+use crate::state::{Executor, Limits, State};
 
 /// How many operations one command starts at the most; the rest is left to
 /// [`Order::ContinueWake`].
@@ -46,9 +46,9 @@ pub(crate) struct Decision {
 /// The answer, as far as it is known before the events are applied.
 pub(crate) enum Answer {
     Reply(Reply),
-    /// The registration of the operation at this place.
+    /// The registration of the operation of this sequence.
     Registered(Cursor),
-    /// The operation at this place, which may just have ended.
+    /// The operation of this sequence, which may just have ended.
     Operation(Cursor),
 }
 
@@ -94,8 +94,8 @@ impl State {
         }
         let reply = match decision.answer {
             Answer::Reply(reply) => reply,
-            Answer::Registered(place) => Reply::Registered(self.registration(place, false)),
-            Answer::Operation(place) => Reply::Operation(match self.operations.get(&place) {
+            Answer::Registered(sequence) => Reply::Registered(self.registration(sequence, false)),
+            Answer::Operation(sequence) => Reply::Operation(match self.operations.get(&sequence) {
                 Some(operation) => operation.clone(),
                 None => ended[0].clone(),
             }),
@@ -170,13 +170,13 @@ impl State {
             };
         };
         let events = match operation.state {
-            OperationState::Waiting => vec![canceled(operation)],
+            OperationState::Waiting => vec![canceled(operation, &operation.info)],
             OperationState::Running if !operation.request.cancelable => {
                 let method_name = operation.subject.method_name.clone();
                 return Err(Refusal::NotCancelable { method_name });
             }
             OperationState::Running => {
-                let info = described(operation, "Canceling");
+                let info = operation.info.described("Canceling");
                 vec![event(
                     operation,
                     OperationState::Canceling,
@@ -243,36 +243,41 @@ impl State {
         if self.ready.is_empty() {
             return None;
         }
-        let free = |executor: &&crate::state::Executor| {
-            executor.attached && executor.running.len() < executor.capacity as usize
-        };
-        let (place, executor) = self
+        let (sequence, executor) = self
             .executors
             .values()
-            .filter(free)
-            .flat_map(|executor| executor.offers.iter().map(move |offer| (executor, offer)))
-            .filter_map(|(executor, (method, version))| {
-                let from = (method.clone(), *version, 0);
-                let until = (method.clone(), *version, Cursor::MAX);
-                let (_, _, place) = self.ready.range(from..until).next()?;
-                Some((*place, &executor.name))
-            })
+            .filter(|executor| executor.is_free())
+            .filter_map(|executor| Some((self.next_on(executor)?, &executor.name)))
             .min()?;
         self.operations
-            .get(&place)
+            .get(&sequence)
             .map(|operation| started(operation, executor.clone()))
     }
 
+    /// The oldest operation that waits for nothing but an executor, of those that this one offers.
+    fn next_on(&self, executor: &Executor) -> Option<Cursor> {
+        if self.ready.is_empty() {
+            return None;
+        }
+        let ready = |(method, version): &(Arc<str>, u32)| {
+            let from = (method.clone(), *version, 0);
+            let until = (method.clone(), *version, Cursor::MAX);
+            let (_, _, sequence) = self.ready.range(from..until).next()?;
+            Some(*sequence)
+        };
+        executor.offers.iter().filter_map(ready).min()
+    }
+
     /// The registration of an open operation.
-    fn registration(&self, place: Cursor, existing: bool) -> Registration {
-        let operation = &self.operations[&place];
+    fn registration(&self, sequence: Cursor, existing: bool) -> Registration {
+        let operation = &self.operations[&sequence];
         Registration {
             id: operation.subject.id.clone(),
             alert_name: operation.subject.alert_name.clone(),
             reasons: self.reasons(operation),
             state: operation.state,
             existing,
-            cursor: place,
+            cursor: sequence,
         }
     }
 }
@@ -281,39 +286,31 @@ impl State {
 fn event(
     operation: &Operation,
     state: OperationState,
-    info: OperationInfo,
+    info: impl Into<Arc<OperationInfo>>,
     change: Change,
 ) -> EventBody {
     let subject = operation.subject.clone();
     EventBody::Operation(OperationEvent {
         subject,
         state,
-        info: Arc::new(info),
+        info: info.into(),
         change,
     })
 }
 
-/// The operation's info with the daemon's own word as the description.
-fn described(operation: &Operation, description: &str) -> OperationInfo {
-    OperationInfo {
-        description: description.into(),
-        ..(*operation.info).clone()
-    }
-}
-
 fn started(operation: &Operation, executor: Arc<str>) -> EventBody {
     let attempt = operation.attempt + 1;
-    let info = described(operation, "Running");
     event(
         operation,
         OperationState::Running,
-        info,
+        operation.info.running(),
         Change::Started { attempt, executor },
     )
 }
 
-fn failed(operation: &Operation, failure: Failure) -> EventBody {
-    let info = ended(described(operation, "Failed"), Some(&failure));
+/// The end with an error; `info` is the operation's last.
+fn failed(operation: &Operation, info: &OperationInfo, failure: Failure) -> EventBody {
+    let info = ended(info.described("Failed"), Some(&failure));
     event(
         operation,
         OperationState::Failed,
@@ -322,9 +319,10 @@ fn failed(operation: &Operation, failure: Failure) -> EventBody {
     )
 }
 
-fn canceled(operation: &Operation) -> EventBody {
+/// The end because somebody canceled it; `info` is the operation's last.
+fn canceled(operation: &Operation, info: &OperationInfo) -> EventBody {
     let failure = Failure::canceled();
-    let info = ended(described(operation, "Canceled"), Some(&failure));
+    let info = ended(info.described("Canceled"), Some(&failure));
     event(
         operation,
         OperationState::Canceled,

@@ -30,6 +30,14 @@ pub struct Declaration {
     pub on_interrupt: OnInterrupt,
 }
 
+impl Declaration {
+    /// Whether anything is made from the kwargs.
+    pub(crate) fn has_templates(&self) -> bool {
+        let claims = self.claims.iter().map(|claim| &claim.id);
+        claims.chain(&self.object).any(|text| text.contains('{'))
+    }
+}
+
 /// Whether a method runs as an operation or only answers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]

@@ -3,13 +3,21 @@
 //! Key order, 64-bit numbers and spelling survive, because nothing is ever parsed into a tree and
 //! written again. Two texts can be compared for meaning (key order and white space aside).
 
-use std::collections::BTreeMap;
+mod outline;
+
+use std::borrow::Cow;
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::value::RawValue;
+
+use outline::Outline;
+
+/// How deep two texts are compared for meaning. Each level is a stack frame, so it may not be the
+/// sender's choice.
+const COMPARED_LEVELS: usize = 64;
 
 /// A JSON text, cheap to clone.
 #[derive(Clone)]
@@ -34,7 +42,9 @@ impl Json {
 
     /// The text `{}`.
     pub fn empty_object() -> Self {
-        Self::from_text("{}").expect("an empty object is JSON")
+        static EMPTY: LazyLock<Json> =
+            LazyLock::new(|| Json::from_text("{}").expect("an empty object is JSON"));
+        EMPTY.clone()
     }
 
     /// The text itself.
@@ -60,58 +70,29 @@ impl Json {
         Self::deserialize(deserializer).map(Some)
     }
 
+    /// Whether the text is an object.
+    pub(crate) fn is_object(&self) -> bool {
+        self.as_str().trim_start().starts_with('{')
+    }
+
+    /// The members of an object, the values as they are written; none of anything else.
+    pub(crate) fn members(&self) -> Vec<(Cow<'_, str>, &str)> {
+        let outline = Outline::new(self.as_str(), 1);
+        let members = outline.members(0).into_iter();
+        members
+            .map(|(key, value)| (key, outline.text(value)))
+            .collect()
+    }
+
     /// Whether both mean the same: key order and white space aside, numbers as they are written.
     /// What is nested deeper than 64 levels is compared as written.
     pub fn same_as(&self, other: &Self) -> bool {
-        self.as_str() == other.as_str() || canonical(self) == canonical(other)
+        self.as_str() == other.as_str() || {
+            let left = Outline::new(self.as_str(), COMPARED_LEVELS);
+            let right = Outline::new(other.as_str(), COMPARED_LEVELS);
+            left.same_as(0, &right, 0, COMPARED_LEVELS)
+        }
     }
-}
-
-/// How deep two texts are compared for meaning. Each level reads what is below it once more, and
-/// each is a stack frame, so neither may be the sender's choice.
-const COMPARED_LEVELS: usize = 64;
-
-/// The text with sorted keys and no white space between values.
-fn canonical(json: &Json) -> String {
-    let mut written = String::with_capacity(json.as_str().len());
-    write_canonical(&json.0, COMPARED_LEVELS, &mut written);
-    written
-}
-
-fn write_canonical(raw: &RawValue, levels: usize, out: &mut String) {
-    let text = raw.get();
-    match text.as_bytes().first() {
-        Some(b'{') if levels > 0 => {
-            if let Ok(members) = serde_json::from_str::<BTreeMap<String, &RawValue>>(text) {
-                out.push('{');
-                for (key, value) in members {
-                    out.push_str(&format!("{key:?}:"));
-                    write_canonical(value, levels - 1, out);
-                    out.push(',');
-                }
-                return out.push('}');
-            }
-        }
-        Some(b'[') if levels > 0 => {
-            if let Ok(items) = serde_json::from_str::<Vec<&RawValue>>(text) {
-                out.push('[');
-                for item in items {
-                    write_canonical(item, levels - 1, out);
-                    out.push(',');
-                }
-                return out.push(']');
-            }
-        }
-        Some(b'"') => {
-            if let Ok(string) = serde_json::from_str::<String>(text) {
-                return out.push_str(&format!("{string:?}"));
-            }
-        }
-        _ => {}
-    }
-    // A number or a word; or too deep; or a string with a lone surrogate, which serde_json reads
-    // raw but not as a string.
-    out.push_str(text);
 }
 
 impl From<Box<RawValue>> for Json {
@@ -166,6 +147,13 @@ mod tests {
         assert!(!same("[1,2]", "[2,1]"));
         assert!(!same(r#"{"a":"1"}"#, r#"{"a":1}"#));
         assert!(!same(r#"["a\",\"b"]"#, r#"["a","b"]"#));
+        assert!(!same("[[1],2]", "[[1,2]]"));
+        assert!(!same("[]", "[[]]"));
+        assert!(!same(r#"{"a":{}}"#, r#"{"a":{},"b":{}}"#));
+        assert!(same(
+            r#"{"\u0061":"x\\","b":" ]}"}"#,
+            r#"{"b":" ]}" ,"a":"x\\"}"#
+        ));
     }
 
     /// The sender chooses the nesting; comparing must cost neither the stack nor doubled memory.
@@ -183,5 +171,17 @@ mod tests {
             "too deep to be understood, so compared as written"
         );
         assert!(nested(100_000, "1").same_as(&nested(100_000, "1")));
+    }
+
+    #[test]
+    fn members_are_read_as_they_are_written() {
+        let json = Json::from_text(r#"{ "a" : [1, {"b":2}], "\u0062":"x\"," }"#).expect("json");
+        let expected = [("a", r#"[1, {"b":2}]"#), ("b", r#""x\",""#)];
+        let members = json.members();
+        let members: Vec<_> = members
+            .iter()
+            .map(|(key, value)| (&**key, *value))
+            .collect();
+        assert_eq!(members, expected);
     }
 }

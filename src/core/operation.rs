@@ -1,6 +1,6 @@
 //! Operations: the unit of work, from registration to its end, and the words they are described in.
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use serde::{Deserialize, Serialize};
 
@@ -118,7 +118,7 @@ pub enum OnInterrupt {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Claim {
     /// What is held.
-    pub resource: Resource,
+    pub resource: Arc<Resource>,
     /// What for.
     pub operation: ClaimOperation,
 }
@@ -149,6 +149,14 @@ pub enum ClaimOperation {
 impl ClaimOperation {
     /// Every claim operation.
     pub const ALL: [Self; 4] = [Self::Read, Self::Update, Self::Create, Self::Delete];
+
+    /// Those that reads wait for.
+    pub(crate) const BARRIERS: [Self; 2] = [Self::Create, Self::Delete];
+
+    /// Whether reads wait for it.
+    pub(crate) fn is_barrier(self) -> bool {
+        Self::BARRIERS.contains(&self)
+    }
 
     /// The word on the wire.
     pub fn as_str(self) -> &'static str {
@@ -227,12 +235,21 @@ pub const DESCRIPTIONS: [&str; 26] = [
     "Canceled",
 ];
 
+/// The agreed words, shared by all that they are said of.
+static WORDS: LazyLock<[Arc<str>; 26]> = LazyLock::new(|| DESCRIPTIONS.map(Arc::from));
+
+/// What is said of an operation that waits for its first attempt, and of one that has just begun.
+static WAITING: LazyLock<Arc<OperationInfo>> =
+    LazyLock::new(|| Arc::new(OperationInfo::new("Waiting")));
+static RUNNING: LazyLock<Arc<OperationInfo>> =
+    LazyLock::new(|| Arc::new(OperationInfo::new("Running")));
+
 impl OperationInfo {
     /// What the daemon says of an operation that no executor has spoken of yet.
     pub fn new(description: &str) -> Self {
         Self {
-            description: description.into(),
-            stage_description: "".into(),
+            description: word(description),
+            stage_description: Arc::default(),
             stage: Stage {
                 number: 0,
                 total: 1,
@@ -242,6 +259,41 @@ impl OperationInfo {
             extra_data: Json::empty_object(),
         }
     }
+
+    /// The info of a new operation, shared by all of them.
+    pub(crate) fn waiting() -> Arc<Self> {
+        WAITING.clone()
+    }
+
+    /// The same with the daemon's own word as the description.
+    pub(crate) fn described(&self, description: &str) -> Self {
+        Self {
+            description: word(description),
+            ..self.clone()
+        }
+    }
+
+    /// The same, running.
+    pub(crate) fn running(self: &Arc<Self>) -> Arc<Self> {
+        if Arc::ptr_eq(self, &WAITING) {
+            RUNNING.clone()
+        } else {
+            Arc::new(self.described("Running"))
+        }
+    }
+
+    /// The same, waiting for another attempt: of its progress nothing is left.
+    pub(crate) fn waiting_again(&self) -> Self {
+        let mut info = self.described("Waiting");
+        info.stage.number = 0;
+        info.percentage = -1.0;
+        info
+    }
+}
+
+fn word(description: &str) -> Arc<str> {
+    let known = WORDS.iter().find(|word| ***word == *description);
+    known.cloned().unwrap_or_else(|| description.into())
 }
 
 /// Members of an [`OperationInfo`] that an executor replaces; the others stay.

@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
-use crate::claims::Verdict;
+use crate::claims::Judgement;
 use crate::event::Cursor;
 use crate::operation::{Claim, ClaimOperation, Operation, OperationState};
-use crate::refusal::{Cause, Reason};
-use crate::state::State;
+use crate::refusal::{Cause, Reason, Refusal};
+use crate::state::{Executor, State};
 
 impl State {
     /// Every reason why a waiting operation does not run; none for any other.
@@ -17,37 +17,47 @@ impl State {
         let subject = &operation.subject;
         let mut reasons = Vec::new();
         for claim in &operation.request.claims {
-            reasons.extend(ClaimOperation::ALL.into_iter().filter_map(|outstanding| {
-                let (blockers, more) = self.claims.blockers(claim, outstanding, subject.sequence);
-                (!blockers.is_empty()).then(|| self.held(claim, outstanding, &blockers, more))
+            let blockers = self.claims.blockers(claim, subject.sequence);
+            reasons.extend(blockers.map(|(outstanding, blockers, more)| {
+                self.held(claim, outstanding, &blockers, more)
             }));
         }
-        reasons.extend(
-            self.free_executor(&subject.method_name, operation.request.version)
-                .err(),
-        );
-        if reasons.is_empty() {
+        let executor = self.free_executor(&subject.method_name, operation.request.version);
+        if let Err((cause, detail)) = executor {
+            reasons.push(executor_reason(cause, detail));
+        } else if reasons.is_empty() {
             // Everything is free, but it is one of many that are released a few at a time.
             reasons.push(executor_reason(Cause::Executor, Some("queued")));
         }
         reasons
     }
 
-    /// Why the claims can never be met, if they cannot.
-    pub(crate) fn rejections(&self, claims: &[Claim]) -> Vec<Reason> {
-        claims
-            .iter()
-            .filter_map(|claim| match self.claims.judge(claim) {
-                Verdict::Rejected(outstanding, place) => {
-                    Some(self.held(claim, outstanding, &[place], false))
+    /// Whether nothing is in the way of new claims; a refusal, if they can never be met.
+    pub(crate) fn judge(&self, claims: &[Claim]) -> Result<bool, Refusal> {
+        let mut free = true;
+        let mut reasons = Vec::new();
+        for claim in claims {
+            match self.claims.judge(claim) {
+                Judgement::Free => {}
+                Judgement::Postponed => free = false,
+                Judgement::Rejected(outstanding, sequence) => {
+                    reasons.push(self.held(claim, outstanding, &[sequence], false));
                 }
-                Verdict::Free | Verdict::Postponed => None,
-            })
-            .collect()
+            }
+        }
+        if reasons.is_empty() {
+            Ok(free)
+        } else {
+            Err(Refusal::ClaimHeld { reasons })
+        }
     }
 
     /// The executor that can take an operation of this method now, or why none can.
-    pub(crate) fn free_executor(&self, method: &str, version: u32) -> Result<&Arc<str>, Reason> {
+    pub(crate) fn free_executor(
+        &self,
+        method: &str,
+        version: u32,
+    ) -> Result<&Executor, (Cause, Option<&'static str>)> {
         let mut cause = Cause::Executor;
         let mut detail = None;
         for executor in self.executors.values().filter(|executor| executor.attached) {
@@ -57,8 +67,8 @@ impl State {
                 }
                 if *offered != version {
                     cause = Cause::Version;
-                } else if executor.running.len() < executor.capacity as usize {
-                    return Ok(&executor.name);
+                } else if executor.is_free() {
+                    return Ok(executor);
                 } else {
                     detail = Some("busy");
                 }
@@ -67,7 +77,7 @@ impl State {
         if detail.is_some() {
             cause = Cause::Executor;
         }
-        Err(executor_reason(cause, detail))
+        Err((cause, detail))
     }
 
     fn held(
@@ -79,11 +89,11 @@ impl State {
     ) -> Reason {
         Reason {
             cause: Cause::Resource,
-            resource: Some(claim.resource.clone()),
+            resource: Some((*claim.resource).clone()),
             operation: Some(outstanding),
             blocked_by: blockers
                 .iter()
-                .filter_map(|place| self.operations.get(place))
+                .filter_map(|sequence| self.operations.get(sequence))
                 .map(|operation| operation.subject.id.clone())
                 .collect(),
             more,

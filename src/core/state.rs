@@ -118,6 +118,13 @@ pub struct ObjectView {
     pub cursor: Cursor,
 }
 
+impl Executor {
+    /// Whether it can take an operation now.
+    pub(crate) fn is_free(&self) -> bool {
+        self.attached && self.running.len() < self.capacity as usize
+    }
+}
+
 impl State {
     /// The state before the first event.
     pub fn new() -> Self {
@@ -136,7 +143,7 @@ impl State {
             .and_then(|sequence| self.operations.get(sequence))
     }
 
-    /// The open operation at that place in the order of registration.
+    /// The open operation of that sequence.
     pub fn operation_at(&self, sequence: Cursor) -> Option<&Arc<Operation>> {
         self.operations.get(&sequence)
     }
@@ -172,7 +179,7 @@ impl State {
             .claims
             .holders(resource)
             .iter()
-            .filter_map(|place| self.operations.get(place))
+            .filter_map(|sequence| self.operations.get(sequence))
             .collect();
         holders.sort_by_key(|operation| operation.state == OperationState::Waiting);
         holders

@@ -1,16 +1,14 @@
 //! Templates: names made from kwargs, as `Image.{image}`. Values enter as they stand, dots included.
 
-use std::collections::BTreeMap;
-
-use serde_json::value::RawValue;
+use std::borrow::Cow;
 
 use crate::refusal::Fault;
 
 /// The most characters of an id, or of a value that enters a name.
 pub(crate) const NAME_CHARACTERS: usize = 200;
 
-/// The members of the kwargs, unparsed.
-pub(crate) type Members<'a> = BTreeMap<String, &'a RawValue>;
+/// The members of the kwargs, the values as they are written.
+pub(crate) type Members<'a> = [(Cow<'a, str>, &'a str)];
 
 /// Fills a template. Adds what is wrong to the faults, each kwarg's only once; the name is then
 /// worth nothing.
@@ -52,9 +50,10 @@ fn value(kwarg: &str, kwargs: &Members<'_>) -> Result<String, Fault> {
         Fault::new(format!("/kwargs/{escaped}"), message)
     };
     let raw = kwargs
-        .get(kwarg)
+        .iter()
+        .rfind(|(key, _)| key == kwarg)
         .ok_or_else(|| fault("is missing; a name is made from it"))?
-        .get();
+        .1;
     let value = match raw.as_bytes().first() {
         Some(b'"') => serde_json::from_str(raw).map_err(|_| fault("is not a valid string"))?,
         Some(b'-' | b'0'..=b'9') => raw.to_owned(),

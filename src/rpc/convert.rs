@@ -38,10 +38,10 @@ fn claim_operation(operation: core::ClaimOperation) -> wire::ClaimOperation {
 
 pub(super) fn claim(claim: wire::Claim) -> core::Claim {
     core::Claim {
-        resource: core::Resource {
+        resource: Arc::new(core::Resource {
             kind: claim.kind.into(),
             id: claim.id.into(),
-        },
+        }),
         operation: match claim.operation {
             wire::ClaimOperation::Create => core::ClaimOperation::Create,
             wire::ClaimOperation::Read => core::ClaimOperation::Read,

@@ -188,7 +188,7 @@ fn register(words: &mut Words, world: &World) -> Result<Register, String> {
     register.version = words.key_number("version")?;
     while let Some(text) = words.key("claim") {
         let (kind, id, operation) = claim_parts(&text)?;
-        let resource = Resource { kind, id };
+        let resource = Arc::new(Resource { kind, id });
         register.claims.push(Claim {
             resource,
             operation,

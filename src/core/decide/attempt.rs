@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Answer, Decision, canceled, described, ended, event, failed};
+use super::{Answer, Decision, canceled, ended, event, failed};
 use crate::command::{Lease, Reply, Verdict};
 use crate::event::{Change, EventBody};
 use crate::operation::{
@@ -61,7 +61,7 @@ impl State {
                 limit,
             });
         }
-        let info = (*operation.info).clone();
+        let info = operation.info.clone();
         let change = Change::ErrorRecorded(NonFatalError { time: now, failure });
         Ok(quiet(vec![event(operation, operation.state, info, change)]))
     }
@@ -74,20 +74,17 @@ impl State {
     ) -> Result<Decision, Refusal> {
         let operation = self.leased(lease)?;
         update.check()?;
-        let mut operation = (**operation).clone();
-        operation.described |= update.description.is_some();
-        operation.info = Arc::new(updated(&operation.info, update));
+        let described = operation.described || update.description.is_some();
+        let mut info = updated(&operation.info, update);
         let end = match verdict {
             Verdict::Completed(result) => {
-                let mut info = if operation.described {
-                    (*operation.info).clone()
-                } else {
-                    described(&operation, "Completed")
-                };
+                if !described {
+                    info = info.described("Completed");
+                }
                 info.percentage = 100.0;
                 let change = Change::Completed(result);
                 event(
-                    &operation,
+                    operation,
                     OperationState::Completed,
                     ended(info, None),
                     change,
@@ -97,9 +94,9 @@ impl State {
                 if failure.code == Failure::CANCELED
                     && operation.state == OperationState::Canceling =>
             {
-                canceled(&operation)
+                canceled(operation, &info)
             }
-            Verdict::Failed(failure) => failed(&operation, failure),
+            Verdict::Failed(failure) => failed(operation, &info, failure),
         };
         Ok(Decision::done(vec![end]))
     }
@@ -110,7 +107,7 @@ impl State {
         running
             .into_iter()
             .flatten()
-            .filter_map(|place| self.operations.get(place))
+            .filter_map(|sequence| self.operations.get(sequence))
             .map(|operation| interrupted(operation))
             .collect()
     }
@@ -137,18 +134,20 @@ fn quiet(events: Vec<EventBody>) -> Decision {
 
 fn interrupted(operation: &Operation) -> EventBody {
     let interruption = operation.interruptions + 1;
+    let info = &operation.info;
     match operation.request.on_interrupt {
-        _ if operation.state == OperationState::Canceling => canceled(operation),
+        _ if operation.state == OperationState::Canceling => canceled(operation, info),
         OnInterrupt::Retry if interruption < LAST_INTERRUPTION => {
-            let info = OperationInfo::new("Waiting");
+            let info = info.waiting_again();
             event(operation, OperationState::Waiting, info, Change::Retrying)
         }
         OnInterrupt::Retry => {
             let message = format!("interrupted {interruption} times");
-            failed(operation, Failure::executor_lost(&message))
+            failed(operation, info, Failure::executor_lost(&message))
         }
         OnInterrupt::Fail => failed(
             operation,
+            info,
             Failure::executor_lost("its executor was lost while it ran"),
         ),
     }

@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::{Answer, Decision, started};
-use crate::claims::Verdict;
 use crate::command::{Register, Registration, Reply};
 use crate::declaration::{Declaration, MethodKind};
 use crate::event::{Change, EventBody, OperationEvent};
@@ -29,19 +28,14 @@ impl State {
             return Ok(Decision::reply(Reply::Registered(registration)));
         }
         let operation = self.new_operation(limits, register, now)?;
-        let rejections = self.rejections(&operation.request.claims);
-        if !rejections.is_empty() {
-            return Err(Refusal::ClaimHeld {
-                reasons: rejections,
-            });
-        }
+        let free = self.judge(&operation.request.claims)?;
         let registered = OperationEvent {
             subject: operation.subject.clone(),
             state: OperationState::Waiting,
             info: operation.info.clone(),
             change: Change::Registered(operation.request.clone()),
         };
-        let next = self.first_step(&operation);
+        let next = self.first_step(&operation, free);
         Ok(Decision {
             answer: Answer::Registered(operation.subject.sequence),
             events: vec![EventBody::Operation(registered), next],
@@ -49,17 +43,13 @@ impl State {
         })
     }
 
-    /// What follows a registration at once: the start, or the word that it must wait.
-    fn first_step(&self, operation: &Operation) -> EventBody {
-        let request = &operation.request;
-        let free = request
-            .claims
-            .iter()
-            .all(|claim| self.claims.judge(claim) == Verdict::Free);
-        match self.free_executor(&operation.subject.method_name, request.version) {
+    /// What follows a registration at once: the start, or the word that it must wait. `free`:
+    /// nothing is in the way of its claims.
+    fn first_step(&self, operation: &Operation, free: bool) -> EventBody {
+        match self.free_executor(&operation.subject.method_name, operation.request.version) {
             // Whoever was left to be started by a later command is older and goes first.
-            Ok(executor) if free && self.next_start().is_none() => {
-                started(operation, executor.clone())
+            Ok(executor) if free && self.next_on(executor).is_none() => {
+                started(operation, executor.name.clone())
             }
             _ => EventBody::Operation(OperationEvent {
                 subject: operation.subject.clone(),
@@ -127,8 +117,12 @@ impl State {
                 limit,
             });
         }
-        let Ok(kwargs) = serde_json::from_str::<Members<'_>>(register.kwargs.as_str()) else {
+        if !register.kwargs.is_object() {
             return Err(invalid(Fault::new("/kwargs", "must be a JSON object")));
+        }
+        let kwargs = match declaration.has_templates() {
+            true => register.kwargs.members(),
+            false => Vec::new(),
         };
         let mut faults = Vec::new();
         let claims = merged_claims(declaration, &kwargs, &register.claims, &mut faults);
@@ -138,7 +132,7 @@ impl State {
         }
         if claims.len() > limits.claims {
             return Err(Refusal::LimitReached {
-                what: "claims of one operation",
+                what: CLAIMS,
                 limit: limits.claims,
             });
         }
@@ -159,11 +153,7 @@ impl State {
             cancelable: declaration.cancelable,
             on_interrupt: declaration.on_interrupt,
         });
-        Ok(Operation::new(
-            subject,
-            request,
-            Arc::new(OperationInfo::new("Waiting")),
-        ))
+        Ok(Operation::new(subject, request, OperationInfo::waiting()))
     }
 }
 
@@ -173,39 +163,38 @@ fn invalid(fault: Fault) -> Refusal {
     }
 }
 
+const CLAIMS: &str = "claims of one operation";
+const TAGS: &str = "tags of one operation";
+
 /// Checks what the caller named: id, claims, tags.
 fn check_names(limits: &Limits, register: &Register) -> Result<(), Refusal> {
-    let claims = register
-        .claims
-        .iter()
-        .enumerate()
-        .flat_map(|(index, claim)| {
-            [("type", &claim.resource.kind), ("id", &claim.resource.id)]
-                .map(|(member, name)| (format!("/claims/{index}/{member}"), name))
-        });
-    let tags = register
-        .tags
-        .iter()
-        .enumerate()
-        .map(|(index, tag)| (format!("/tags/{index}"), tag));
-    let faults: Vec<Fault> = register
-        .id
-        .iter()
-        .map(|id| ("/id".to_owned(), id))
-        .chain(claims)
-        .chain(tags)
-        .filter_map(|(pointer, name)| Some(Fault::new(pointer, name_fault(name)?)))
-        .collect();
-    if !faults.is_empty() {
-        return Err(Refusal::Invalid { faults });
+    for (what, count, limit) in [
+        (CLAIMS, register.claims.len(), limits.claims),
+        (TAGS, register.tags.len(), limits.tags),
+    ] {
+        if count > limit {
+            return Err(Refusal::LimitReached { what, limit });
+        }
     }
-    if register.tags.len() > limits.tags {
-        return Err(Refusal::LimitReached {
-            what: "tags of one operation",
-            limit: limits.tags,
-        });
+    let mut faults = Vec::new();
+    let mut check = |name: &str, pointer: &dyn Fn() -> String| {
+        faults.extend(name_fault(name).map(|message| Fault::new(pointer(), message)));
+    };
+    if let Some(id) = &register.id {
+        check(id, &|| "/id".to_owned());
     }
-    Ok(())
+    for (index, claim) in register.claims.iter().enumerate() {
+        check(&claim.resource.kind, &|| format!("/claims/{index}/type"));
+        check(&claim.resource.id, &|| format!("/claims/{index}/id"));
+    }
+    for (index, tag) in register.tags.iter().enumerate() {
+        check(tag, &|| format!("/tags/{index}"));
+    }
+    if faults.is_empty() {
+        Ok(())
+    } else {
+        Err(Refusal::Invalid { faults })
+    }
 }
 
 /// The alert name and the id.
@@ -236,19 +225,17 @@ fn merged_claims(
     faults: &mut Vec<Fault>,
 ) -> Vec<Claim> {
     let mut strongest = BTreeMap::new();
-    let mut add = |resource: Resource, operation: ClaimOperation| {
+    let mut add = |resource: Arc<Resource>, operation: ClaimOperation| {
         let held = strongest.entry(resource).or_insert(operation);
         *held = operation.max(*held);
     };
     for template in &declaration.claims {
         let id = render(&template.id, kwargs, faults);
-        add(
-            Resource {
-                kind: template.kind.clone(),
-                id: id.into(),
-            },
-            template.operation,
-        );
+        let resource = Resource {
+            kind: template.kind.clone(),
+            id: id.into(),
+        };
+        add(resource.into(), template.operation);
     }
     for claim in added {
         add(claim.resource.clone(), claim.operation);

@@ -345,7 +345,12 @@ impl Judge<'_> {
             "over its capacity"
         );
         // While a wake-up is not finished, only those without claims are sure not to be part of it.
-        let sure = |known: &ModelOperation| orderly || known.claims.is_empty();
+        // And an older one that only others offer is no concern of this executor.
+        let offers = |known: &ModelOperation| {
+            let offer = (known.method.clone(), known.version);
+            offered.offers.contains(&offer)
+        };
+        let sure = |known: &ModelOperation| orderly || (known.claims.is_empty() && offers(known));
         let oldest = model.next_start(sure);
         assert!(
             oldest.is_none_or(|oldest| place <= oldest),

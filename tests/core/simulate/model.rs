@@ -44,7 +44,7 @@ pub(crate) fn cell(outstanding: ClaimOperation, new: ClaimOperation) -> Cell {
 }
 
 /// One outstanding claim that another waits for.
-pub(crate) type Blocker = (Resource, ClaimOperation, Cursor);
+pub(crate) type Blocker = (Arc<Resource>, ClaimOperation, Cursor);
 
 /// An operation as the model sees it, also after its end.
 pub(crate) struct ModelOperation {
@@ -409,15 +409,15 @@ impl Model {
 fn claims(method: &Declaration, kwargs: &serde_json::Value, register: &Register) -> Vec<Claim> {
     use ClaimOperation::{Create, Delete, Read, Update};
     let declared = method.claims.iter().map(|template| Claim {
-        resource: Resource {
+        resource: Arc::new(Resource {
             kind: template.kind.clone(),
             id: filled(&template.id, kwargs).into(),
-        },
+        }),
         operation: template.operation,
     });
     let all: Vec<Claim> = declared.chain(register.claims.iter().cloned()).collect();
-    let resources: BTreeSet<&Resource> = all.iter().map(|claim| &claim.resource).collect();
-    let strongest = |resource: &Resource| {
+    let resources: BTreeSet<&Arc<Resource>> = all.iter().map(|claim| &claim.resource).collect();
+    let strongest = |resource: &Arc<Resource>| {
         let has = |operation| {
             all.iter()
                 .any(|claim| claim.resource == *resource && claim.operation == operation)
