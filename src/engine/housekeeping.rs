@@ -53,8 +53,6 @@ pub(super) struct Housekeeping {
     /// Bytes of events since then, about.
     bytes: u64,
     checkpointing: Worker,
-    /// A checkpoint was begun, and nothing trimmed yet that it covers.
-    checkpoint_pending: bool,
     /// A checkpoint was begun; when it is there, more can be trimmed.
     trims_after_checkpoint: bool,
     purging: Worker,
@@ -89,7 +87,6 @@ impl Housekeeping {
             checkpoint,
             bytes: 0,
             checkpointing: Worker::default(),
-            checkpoint_pending: false,
             trims_after_checkpoint: false,
             purging: Worker::default(),
             next_trim: Duration::ZERO,
@@ -123,11 +120,6 @@ impl Housekeeping {
             let (handle, state) = (handle.clone(), state.clone());
             self.checkpointing
                 .begin("checkpoint", move || checkpoint(&handle, &state));
-        }
-        if self.checkpoint_pending && self.checkpointing.is_idle() {
-            // What the new checkpoint covers can go at once.
-            self.checkpoint_pending = false;
-            self.next_trim = uptime;
         }
         if uptime >= self.next_trim {
             let before = earlier(now, self.retention.alerts);

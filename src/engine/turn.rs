@@ -2,6 +2,7 @@
 
 use std::collections::{HashSet, VecDeque};
 use std::sync::Arc;
+use std::time::Duration;
 
 use opstead_core::{
     Change, Command, EventBody, Executed, Failure, InfoUpdate, Json, Lease, Operation,
@@ -41,6 +42,8 @@ pub(super) struct Loop {
     observer: Observer,
     ulids: ulid::Generator,
     now: Time,
+    /// Read before `now`: what is due by it is due by the time of day too.
+    uptime: Duration,
     stopping: bool,
 }
 
@@ -84,6 +87,7 @@ impl Loop {
             observer,
             ulids: ulid::Generator::new(),
             now: Time(0),
+            uptime: Duration::ZERO,
             stopping: false,
         })
     }
@@ -348,13 +352,12 @@ impl Loop {
         }
         self.release(&block, answers);
         if ticked {
-            let uptime = self.config.clock.uptime();
             self.housekeeping.tick(
                 &self.handle,
                 &self.state,
                 &mut *self.journal,
                 self.now,
-                uptime,
+                self.uptime,
             );
         }
         Ok(())
@@ -402,6 +405,7 @@ impl Loop {
 
     /// Reads the clock once a turn. While the daemon runs, times in the log never go back.
     fn read_clock(&mut self) {
+        self.uptime = self.config.clock.uptime();
         self.now = self.now.max(self.config.clock.now());
     }
 }
