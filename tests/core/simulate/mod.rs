@@ -54,17 +54,13 @@ fn simulation_agrees_with_the_naive_model() {
                     total.wakes += seen.wakes;
                     total.mass_starts += seen.mass_starts;
                     total.crashes_in_a_wake += seen.crashes_in_a_wake;
-                    total.crashes_between_wakes += seen.crashes_between_wakes;
                 }
             });
         }
     });
     let total = total.into_inner().expect("both threads are through");
     println!("{total:?}");
-    let enough = total.wakes > 0
-        && total.mass_starts > 0
-        && total.crashes_in_a_wake > 0
-        && total.crashes_between_wakes > 0;
+    let enough = total.wakes > 0 && total.mass_starts > 0 && total.crashes_in_a_wake > 0;
     assert!(enough || !all, "the rare things did not come up: {total:?}");
 }
 
@@ -115,7 +111,7 @@ struct Profile {
     mood: usize,
 }
 
-const PROFILES: [Profile; 5] = [
+const PROFILES: [Profile; 4] = [
     Profile {
         images: 2,
         open: 25,
@@ -138,14 +134,6 @@ const PROFILES: [Profile; 5] = [
         usual: Some(("s.read", 40)),
         mood: 150,
     },
-    // Several at once, which take turns.
-    Profile {
-        images: 2,
-        open: 400,
-        capacity: 200,
-        usual: Some(("s.read", 60)),
-        mood: 250,
-    },
     // Mass starts: hundreds that wait for nothing but their executor.
     Profile {
         images: 3,
@@ -162,7 +150,6 @@ struct Seen {
     wakes: usize,
     mass_starts: usize,
     crashes_in_a_wake: usize,
-    crashes_between_wakes: usize,
 }
 
 struct Run {
@@ -238,9 +225,7 @@ impl Run {
             self.step("detach one".to_owned());
             self.step("detach two".to_owned());
         } else if self.holding {
-            for image in 0..self.profile.images {
-                self.step(format!(r#"register s.create {{"image":"i{image}"}}"#));
-            }
+            self.step(r#"register s.create {"image":"i0"}"#.to_owned());
         } else if held {
             self.step(format!("attach one capacity={}", self.profile.capacity));
         }
@@ -280,16 +265,10 @@ impl Run {
     /// What was in memory is gone; the journal and perhaps a checkpoint are there.
     fn crash(&mut self) {
         let records = self.world.records();
-        let asleep: Vec<_> = records
+        let wakes = records
             .iter()
-            .filter_map(|record| match record {
-                Record::Wake { resource, .. } => Some(resource),
-                _ => None,
-            })
-            .collect();
-        self.seen.crashes_in_a_wake += asleep.len();
-        let several = asleep.iter().any(|resource| *resource != asleep[0]);
-        self.seen.crashes_between_wakes += usize::from(several);
+            .filter(|record| matches!(record, Record::Wake { .. }));
+        self.seen.crashes_in_a_wake += wakes.count();
         let now = reopened(&records, &[]);
         assert_same(&self.world.state, &now, "what its own records make");
         let n = self.checkpoints.len();
