@@ -5,6 +5,11 @@ use std::process::ExitCode;
 use opstead::app::{ServeOptions, serve};
 use opstead::cli::{self, Command, ServeArguments};
 
+/// A registration allocates some dozens of small pieces on one thread and frees them on another,
+/// which is what this allocator is good at.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     match cli::parse() {
         Command::Serve(arguments) => daemon(arguments),

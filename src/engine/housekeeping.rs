@@ -113,7 +113,7 @@ impl Housekeeping {
             self.trims_after_checkpoint = false;
             self.next_trim = uptime;
         }
-        if self.is_checkpoint_due(state.head()) && self.checkpointing.is_idle() {
+        if self.is_checkpoint_due(state) && self.checkpointing.is_idle() {
             self.checkpoint = state.head();
             self.bytes = 0;
             self.trims_after_checkpoint = true;
@@ -140,10 +140,14 @@ impl Housekeeping {
         }
     }
 
-    fn is_checkpoint_due(&self, head: Cursor) -> bool {
+    fn is_checkpoint_due(&self, state: &State) -> bool {
         // Only what a checkpoint covers can be let go of, so a small bound wants more of them.
         let most_bytes = CHECKPOINT_BYTES.min(self.retention.alerts_bytes / 2);
-        head - self.checkpoint >= self.checkpoint_events || self.bytes > most_bytes
+        // A large state is written seldom enough that writing it stays a small part of the work.
+        let most_events = self
+            .checkpoint_events
+            .max(2 * state.open_operations() as Cursor);
+        state.head() - self.checkpoint >= most_events || self.bytes > most_bytes
     }
 }
 
