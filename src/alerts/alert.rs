@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, OnceLock};
 
-use opstead_core::{Change, Cursor, Event, EventBody, Failure, Operation, Outcome};
+use opstead_core::{Cursor, Event, EventBody, Operation};
 
 use super::Encode;
 
@@ -99,45 +99,11 @@ pub(super) fn alert_name(event: &Event) -> Option<&Arc<str>> {
 
 /// What an event takes in memory, about, with room for the text of its alert.
 pub(super) fn event_bytes(event: &Event) -> usize {
-    let EventBody::Operation(operation) = &event.body else {
-        return EVENT_BYTES;
-    };
-    let subject = &operation.subject;
-    let info = &operation.info;
-    let told = subject.id.len()
-        + subject.alert_name.len()
-        + subject.method_name.len()
-        + info.stage_description.len()
-        + info.last_error.message.len()
-        + info.extra_data.as_str().len();
-    let held = match &operation.change {
-        Change::Registered(request) => request.kwargs.as_str().len(),
-        Change::ErrorRecorded(error) => failure_bytes(&error.failure),
-        Change::Completed(result) => result.as_str().len(),
-        Change::Failed(failure) | Change::Canceled(failure) => failure_bytes(failure),
-        Change::Postponed
-        | Change::Started { .. }
-        | Change::Progressed { .. }
-        | Change::Retrying
-        | Change::CancelRequested => 0,
-    };
-    // What is told is there twice: in the event and in the text.
-    EVENT_BYTES + 2 * told + held
+    // Most of it is there twice: in the event and in the text.
+    EVENT_BYTES + 2 * event.text_bytes()
 }
 
 /// What the record of an ended operation takes in memory, about.
 pub(super) fn operation_bytes(operation: &Operation) -> usize {
-    let outcome = match &operation.outcome {
-        Some(Outcome::Completed(result)) => result.as_str().len(),
-        Some(Outcome::Failed(failure) | Outcome::Canceled(failure)) => failure_bytes(failure),
-        None => 0,
-    };
-    let errors = operation.non_fatal_errors.iter();
-    let errors: usize = errors.map(|error| failure_bytes(&error.failure)).sum();
-    EVENT_BYTES + operation.request.kwargs.as_str().len() + outcome + errors
-}
-
-fn failure_bytes(failure: &Failure) -> usize {
-    let data = failure.data.as_ref().map_or(0, |data| data.as_str().len());
-    failure.message.len() + data
+    EVENT_BYTES + operation.text_bytes()
 }

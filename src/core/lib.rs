@@ -28,6 +28,8 @@ mod apply;
 
 mod reasons;
 
+mod size;
+
 pub mod checkpoint;
 
 pub use command::{Command, Lease, Order, Register, Registration, Reply, Verdict};

@@ -3,9 +3,7 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-use opstead_core::{
-    Change, Cursor, Event, EventBody, Failure, Operation, OperationEvent, Outcome, Reply,
-};
+use opstead_core::{Cursor, Event, Operation, Reply};
 
 use super::post::{Asker, Post};
 use super::{EngineError, Snapshot};
@@ -44,11 +42,9 @@ pub(super) enum Answer {
 impl Draft {
     /// Adds what a command has led to; its reply is left to the caller.
     pub(super) fn add(&mut self, events: Vec<Event>, ended: Vec<Arc<Operation>>) {
-        self.bytes += events.iter().map(event_bytes).sum::<usize>();
-        self.bytes += ended
-            .iter()
-            .map(|record| record_bytes(record))
-            .sum::<usize>();
+        let events_bytes = events.iter().map(|event| BASE_BYTES + event.text_bytes());
+        let ended_bytes = ended.iter().map(|record| BASE_BYTES + record.text_bytes());
+        self.bytes += events_bytes.sum::<usize>() + ended_bytes.sum::<usize>();
         self.events.extend(events);
         for operation in ended {
             self.ended_ids
@@ -83,42 +79,4 @@ impl Answer {
             Self::Purge(asker, _) => post.add(asker, Err(EngineError::StorageFailed)),
         }
     }
-}
-
-fn event_bytes(event: &Event) -> usize {
-    let foreign = match &event.body {
-        EventBody::Operation(OperationEvent { info, change, .. }) => {
-            let info = info.extra_data.as_str().len() + info.stage_description.len();
-            info + match change {
-                Change::Registered(request) => request.kwargs.as_str().len(),
-                Change::Completed(result) => result.as_str().len(),
-                Change::Failed(failure) | Change::Canceled(failure) => failure_bytes(failure),
-                Change::ErrorRecorded(error) => failure_bytes(&error.failure),
-                _ => 0,
-            }
-        }
-        EventBody::Purged { operations } => operations.len() * 64,
-        _ => 0,
-    };
-    BASE_BYTES + foreign
-}
-
-fn record_bytes(operation: &Operation) -> usize {
-    let outcome = match &operation.outcome {
-        Some(Outcome::Completed(result)) => result.as_str().len(),
-        Some(Outcome::Failed(failure) | Outcome::Canceled(failure)) => failure_bytes(failure),
-        None => 0,
-    };
-    let errors: usize = operation
-        .non_fatal_errors
-        .iter()
-        .map(|error| failure_bytes(&error.failure))
-        .sum();
-    let info = operation.info.extra_data.as_str().len();
-    BASE_BYTES + operation.request.kwargs.as_str().len() + info + outcome + errors
-}
-
-fn failure_bytes(failure: &Failure) -> usize {
-    let data = failure.data.as_ref().map_or(0, |data| data.as_str().len());
-    failure.message.len() + data
 }

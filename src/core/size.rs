@@ -1,0 +1,83 @@
+//! How much others wrote into an event or a record: what bounds of bytes are kept by. Estimates,
+//! without what every event has.
+
+use crate::event::{Change, Event, EventBody, OperationEvent};
+use crate::operation::{Failure, Operation, OperationInfo, Outcome, Request};
+
+/// What one removed operation takes in an event, about.
+const PURGED_BYTES: usize = 64;
+
+impl Event {
+    /// About the bytes of all texts in it.
+    pub fn text_bytes(&self) -> usize {
+        match &self.body {
+            EventBody::Operation(event) => event.text_bytes(),
+            EventBody::Purged { operations } => operations.len() * PURGED_BYTES,
+            EventBody::MethodDeclared(_)
+            | EventBody::ExecutorAttached { .. }
+            | EventBody::ExecutorDetached { .. }
+            | EventBody::WakeContinued => 0,
+        }
+    }
+}
+
+impl OperationEvent {
+    fn text_bytes(&self) -> usize {
+        let subject = &self.subject;
+        let names = subject.id.len() + subject.alert_name.len() + subject.method_name.len();
+        names
+            + self.info.text_bytes()
+            + match &self.change {
+                Change::Registered(request) => request.text_bytes(),
+                Change::ErrorRecorded(error) => error.failure.text_bytes(),
+                Change::Completed(result) => result.as_str().len(),
+                Change::Failed(failure) | Change::Canceled(failure) => failure.text_bytes(),
+                Change::Postponed
+                | Change::Started { .. }
+                | Change::Progressed { .. }
+                | Change::Retrying
+                | Change::CancelRequested => 0,
+            }
+    }
+}
+
+impl Operation {
+    /// About the bytes of all texts in it.
+    pub fn text_bytes(&self) -> usize {
+        let outcome = match &self.outcome {
+            Some(Outcome::Completed(result)) => result.as_str().len(),
+            Some(Outcome::Failed(failure) | Outcome::Canceled(failure)) => failure.text_bytes(),
+            None => 0,
+        };
+        let errors = self
+            .non_fatal_errors
+            .iter()
+            .map(|error| error.failure.text_bytes());
+        self.request.text_bytes() + self.info.text_bytes() + outcome + errors.sum::<usize>()
+    }
+}
+
+impl Request {
+    fn text_bytes(&self) -> usize {
+        let claims = self.claims.iter().map(|claim| {
+            let resource = &claim.resource;
+            resource.kind.len() + resource.id.len()
+        });
+        let tags = self.tags.iter().map(|tag| tag.len());
+        self.kwargs.as_str().len() + claims.sum::<usize>() + tags.sum::<usize>()
+    }
+}
+
+impl OperationInfo {
+    fn text_bytes(&self) -> usize {
+        let texts = self.stage_description.len() + self.last_error.message.len();
+        texts + self.extra_data.as_str().len()
+    }
+}
+
+impl Failure {
+    fn text_bytes(&self) -> usize {
+        let data = self.data.as_ref().map_or(0, |data| data.as_str().len());
+        self.message.len() + data
+    }
+}
