@@ -126,7 +126,7 @@ impl Config {
         })?;
         toml::from_str(&text).map_err(|error| ConfigError::Wrong {
             path: path.to_owned(),
-            message: error.to_string(),
+            message: error.to_string().trim_end().to_owned(),
         })
     }
 

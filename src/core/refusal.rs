@@ -53,7 +53,7 @@ pub enum Refusal {
         version: Option<u32>,
     },
     /// Something in the request is not allowed.
-    #[error("{}", .faults.iter().map(|fault| format!("{}: {}", fault.pointer, fault.message)).collect::<Vec<_>>().join("; "))]
+    #[error("{}", .faults.iter().map(Fault::to_string).collect::<Vec<_>>().join("; "))]
     Invalid {
         /// Every fault found.
         faults: Vec<Fault>,
@@ -75,6 +75,15 @@ pub struct Fault {
     pub pointer: String,
     /// What was wrong and what is allowed.
     pub message: String,
+}
+
+impl std::fmt::Display for Fault {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self.pointer.as_str() {
+            "" => formatter.write_str(&self.message),
+            pointer => write!(formatter, "{pointer}: {}", self.message),
+        }
+    }
 }
 
 impl Fault {

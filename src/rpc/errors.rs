@@ -94,5 +94,9 @@ pub(super) fn invalid_param(pointer: &str, message: &str) -> ErrorObject {
         pointer: pointer.to_owned(),
         message: message.to_owned(),
     };
-    ErrorObject::invalid_params(format!("{pointer}: {message}"), vec![fault])
+    let message = match pointer {
+        "" => message.to_owned(),
+        pointer => format!("{pointer}: {message}"),
+    };
+    ErrorObject::invalid_params(message, vec![fault])
 }

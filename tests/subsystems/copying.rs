@@ -137,6 +137,12 @@ async fn a_copy_canceled_in_the_middle_leaves_nothing() {
     assert_eq!(refusal(outcome), is(2005, "canceled"));
     assert_eq!(site.files(), ["a"]);
     assert_eq!(attempt.last_image_state(), "deleted");
+    let last = attempt.updates().pop().expect("a report");
+    assert_eq!(
+        (last.description, last.percentage),
+        (None, None),
+        "how far it had come stays"
+    );
     let done = attempt
         .extra_data()
         .iter()

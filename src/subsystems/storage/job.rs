@@ -125,6 +125,18 @@ impl Job {
             extra_data: Some(Json::from_value(&extra_data).expect("extra data is JSON")),
         });
     }
+
+    /// Tells what is left of the image after a failure; how far the attempt had come stays.
+    pub(super) fn left(&self, image_state: Option<ImageState>) {
+        let extra_data = ExtraData {
+            image_state,
+            bytes: None,
+        };
+        self.task.progress(InfoUpdate {
+            extra_data: Some(Json::from_value(&extra_data).expect("extra data is JSON")),
+            ..InfoUpdate::default()
+        });
+    }
 }
 
 impl Report {

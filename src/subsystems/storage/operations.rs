@@ -150,7 +150,7 @@ impl Workshop {
                 // is an image of that name after all.
                 let is_other = matches!(error, StorageError::ImageExists(_));
                 let state = (!is_other).then_some(ImageState::Deleted);
-                job.report(description, Report::begun(state));
+                job.left(state);
                 Err(error)
             }
         }
