@@ -42,6 +42,8 @@ fn refused(refusal: Refusal, message: String) -> ErrorObject {
             })
         }
         Refusal::IdReused { .. } => ErrorObject::new(ErrorCode::IdReused, message),
+        Refusal::Canceled => ErrorObject::new(ErrorCode::Canceled, message),
+        Refusal::WeightTooLarge { .. } => ErrorObject::new(ErrorCode::WeightTooLarge, message),
         Refusal::StaleLease => ErrorObject::new(ErrorCode::StaleLease, message),
         Refusal::NotCancelable { .. } => ErrorObject::new(ErrorCode::NotCancelable, message),
         Refusal::MethodUnknown { .. } => ErrorObject {

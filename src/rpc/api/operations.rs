@@ -24,10 +24,9 @@ impl Api {
         params: RegisterParams,
         registered_by: &Arc<str>,
     ) -> impl Future<Output = Result<Registration, ErrorObject>> + Send + use<> {
+        let kwargs = params.kwargs.into();
         let registration = self.engine.register(RegisterRequest {
-            method_name: params.method_name.into(),
             version: params.version,
-            kwargs: params.kwargs.into(),
             id: params.id.map(Into::into),
             claims: params
                 .claims
@@ -36,7 +35,7 @@ impl Api {
                 .map(convert::claim)
                 .collect(),
             tags: params.tags.into_iter().flatten().map(Into::into).collect(),
-            registered_by: registered_by.clone(),
+            ..RegisterRequest::new(&params.method_name, kwargs, registered_by)
         });
         let log_id = self.log_id.clone();
         async move {
@@ -57,15 +56,8 @@ impl Api {
         kwargs: Json,
         registered_by: &Arc<str>,
     ) -> impl Future<Output = Result<Registration, ErrorObject>> + Send + use<> {
-        let registration = self.engine.register(RegisterRequest {
-            method_name: method_name.into(),
-            version: None,
-            kwargs,
-            id: None,
-            claims: Vec::new(),
-            tags: Vec::new(),
-            registered_by: registered_by.clone(),
-        });
+        let request = RegisterRequest::new(method_name, kwargs, registered_by);
+        let registration = self.engine.register(request);
         let log_id = self.log_id.clone();
         async move {
             let registration = registration.await.map_err(by_name)?;

@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use opstead_core::{
-    Change, Cursor, Event, EventBody, Executed, Failure, Limits, OnInterrupt, OperationEvent,
-    OperationState, Order, Reason, Refusal, Register, Reply, State, Verdict,
+    Change, Cursor, Event, EventBody, Executed, Failure, Limits, Moment, OnInterrupt,
+    OperationEvent, OperationState, Order, Reason, Refusal, Register, Reply, State, Verdict,
 };
 
 use super::model::{Cell, Expected, Model, ModelExecutor, ModelOperation, cell};
@@ -29,6 +29,7 @@ enum Due {
 pub(crate) struct Judge<'a> {
     pub model: &'a mut Model,
     pub limits: Limits,
+    pub now: Moment,
     /// The cursor of the first event, and whether nothing was left to do before.
     pub first: Cursor,
     pub was_settled: bool,
@@ -66,6 +67,7 @@ impl Judge<'_> {
                 capacity,
                 executor,
                 declarations,
+                ..
             },
             model,
         ) = (order, self.model)
@@ -123,10 +125,11 @@ impl Judge<'_> {
                 };
                 Due::Events(vec![(word, lease.sequence)])
             }
-            Order::Attach { executor, .. } | Order::Detach { executor } => {
+            Order::Attach { executor, .. } | Order::Detach { executor, .. } => {
                 Due::Events(self.due_interruptions(executor))
             }
-            Order::ContinueWake => Due::Wake,
+            Order::Continue => Due::Wake,
+            Order::SetCapacity { .. } => Due::Events(Vec::new()),
             Order::Purge { .. } => Due::Events(Vec::new()),
         }
     }
@@ -219,12 +222,17 @@ impl Judge<'_> {
             .expect("it is registered");
         assert_eq!(registration.state, known.state);
         assert_eq!(registration.alert_name, known.alert_name);
-        assert_reasons(&self.model.reasons(known), &registration.reasons, state);
+        assert_reasons(
+            &self.model.reasons(known),
+            &registration.reasons,
+            state,
+            self.now,
+        );
     }
 
     /// The model goes through the events, the first of which is the order's event `from`.
     fn follow(&mut self, events: &[Event], from: u64, state: &State) {
-        let orderly = self.was_settled && state.is_settled();
+        let orderly = self.was_settled && state.is_settled(self.now);
         for (cursor, event) in (self.first + from..).zip(events) {
             match &event.body {
                 EventBody::Operation(event) => self.happen(cursor, event, orderly),
@@ -246,10 +254,14 @@ impl Judge<'_> {
                     });
                     self.model.executors.sort_by_key(|known| known.name.clone());
                 }
-                EventBody::ExecutorDetached { executor } => {
+                EventBody::ExecutorDetached { executor, .. } => {
                     self.model.executors.retain(|known| known.name != *executor);
                 }
                 EventBody::WakeContinued => assert!(!self.was_settled),
+                EventBody::CapacitySet { .. }
+                | EventBody::CapacityReserved { .. }
+                | EventBody::Placed { .. }
+                | EventBody::DelayPassed { .. } => {}
                 EventBody::Purged { operations } => {
                     for purged in operations {
                         self.model.purge(purged.sequence);
@@ -261,7 +273,10 @@ impl Judge<'_> {
 
     fn happen(&mut self, cursor: Cursor, event: &OperationEvent, orderly: bool) {
         let place = event.subject.sequence;
-        if let Change::Started { attempt, executor } = &event.change {
+        if let Change::Started {
+            attempt, executor, ..
+        } = &event.change
+        {
             self.check_start(place, *attempt, executor, orderly);
         }
         let known = self.model.operation(place);
@@ -270,6 +285,7 @@ impl Judge<'_> {
             Change::Registered(_) => &[],
             Change::Postponed | Change::Started { .. } => &[Waiting],
             Change::Retrying | Change::CancelRequested => &[Running],
+            Change::AttemptFailed { .. } | Change::Skipped(_) => &[],
             Change::Canceled(_) => &[Waiting, Canceling],
             Change::Progressed { .. } | Change::ErrorRecorded(_) => &[Running, Canceling],
             Change::Completed(_) | Change::Failed(_) => &[Running, Canceling],
@@ -296,7 +312,9 @@ impl Judge<'_> {
         known.info = event.info.clone();
         known.touched = cursor;
         match &event.change {
-            Change::Started { attempt, executor } => {
+            Change::Started {
+                attempt, executor, ..
+            } => {
                 known.attempt = *attempt;
                 known.executor = Some(executor.clone());
                 known.started = Some(cursor);
@@ -389,11 +407,11 @@ fn told(event: &Event) -> Option<(&'static str, Cursor)> {
 }
 
 /// An operation with nothing in its way may only stand there while a wake-up is not finished.
-fn assert_reasons(due: &[Reason], actual: &[Reason], state: &State) {
+fn assert_reasons(due: &[Reason], actual: &[Reason], state: &State, now: Moment) {
     let queued = actual.len() == 1 && actual[0].detail.as_deref() == Some("queued");
     if due.is_empty() && queued {
         assert!(
-            !state.is_settled(),
+            !state.is_settled(now),
             "queued, and nobody is going to start it"
         );
     } else {
@@ -403,14 +421,14 @@ fn assert_reasons(due: &[Reason], actual: &[Reason], state: &State) {
 
 /// Compares the state with the model. Of many operations only some are looked at: every
 /// `1/stride`th from `offset` on.
-pub(crate) fn compare(model: &Model, state: &State, stride: usize, offset: usize) {
+pub(crate) fn compare(model: &Model, state: &State, now: Moment, stride: usize, offset: usize) {
     assert_eq!(state.open_operations(), model.open.len());
     let mut counts = BTreeMap::new();
     for known in &model.open {
         *counts.entry(known.state).or_insert(0) += 1;
     }
     assert_eq!(*state.counts(), counts);
-    if state.is_settled() {
+    if state.is_settled(now) {
         assert_eq!(
             model.next_start(|_| true),
             None,
@@ -428,7 +446,7 @@ pub(crate) fn compare(model: &Model, state: &State, stride: usize, offset: usize
         assert_eq!(operation.non_fatal_errors.len(), known.errors);
         assert_eq!(operation.cursor, known.touched);
         assert_eq!(operation.info, known.info);
-        assert_reasons(&model.reasons(known), &state.reasons(operation), state);
+        assert_reasons(&model.reasons(known), &state.reasons(operation), state, now);
     }
     // Objects are looked for through all that was ever on them, so there are fewer of these.
     let known = model.open.iter().chain(&model.past);

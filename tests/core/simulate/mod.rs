@@ -195,7 +195,7 @@ impl Run {
             }
             let line = self.line();
             self.step(line);
-            if !self.world.state.is_settled() && self.random.once_in(6) {
+            if !self.world.state.is_settled(self.world.now) && self.random.once_in(6) {
                 self.step("continue".to_owned());
             }
             if self.random.once_in(60) {
@@ -203,14 +203,19 @@ impl Run {
                     .push((self.world.state.head(), self.world.records()));
             }
             // More often in the middle of a wake-up, where there is more to forget.
-            let calm = self.world.state.is_settled();
+            let calm = self.world.state.is_settled(self.world.now);
             if self.random.once_in(if calm { 200 } else { 5 }) {
                 self.crash();
             }
         }
         self.drain();
         let again = reopened(&[], &self.world.log);
-        assert_same(&self.world.state, &again, "what all events make");
+        assert_same(
+            &self.world.state,
+            &again,
+            self.world.now,
+            "what all events make",
+        );
     }
 
     fn change_mood(&mut self) {
@@ -240,8 +245,9 @@ impl Run {
         let judge = Judge {
             model: &mut self.model,
             limits: self.world.limits,
+            now: self.world.now,
             first: self.world.state.head() + 1,
-            was_settled: self.world.state.is_settled(),
+            was_settled: self.world.state.is_settled(self.world.now),
         };
         let result = self.world.run(order.clone());
         let events = result.iter().flat_map(|executed| &executed.events);
@@ -257,6 +263,7 @@ impl Run {
         compare(
             &self.model,
             &self.world.state,
+            self.world.now,
             stride,
             self.random.below(1_000),
         );
@@ -270,7 +277,12 @@ impl Run {
             .filter(|record| matches!(record, Record::Wake { .. }));
         self.seen.crashes_in_a_wake += wakes.count();
         let now = reopened(&records, &[]);
-        assert_same(&self.world.state, &now, "what its own records make");
+        assert_same(
+            &self.world.state,
+            &now,
+            self.world.now,
+            "what its own records make",
+        );
         let n = self.checkpoints.len();
         let old = n.saturating_sub(self.random.below(4));
         let checkpoint = match self.random.once_in(10) {
@@ -280,7 +292,7 @@ impl Run {
         let (head, records) = checkpoint.map_or((0, &[][..]), |(head, records)| (*head, records));
         let again = reopened(records, &self.world.log[head as usize..]);
         let what = format!("what the records of {head} make");
-        assert_same(&self.world.state, &again, &what);
+        assert_same(&self.world.state, &again, self.world.now, &what);
         self.world.state = again;
     }
 
@@ -289,7 +301,7 @@ impl Run {
         self.step("attach last capacity=40".to_owned());
         while !self.model.open.is_empty() {
             let mut left = self.model.open.len() + 10;
-            while !self.world.state.is_settled() {
+            while !self.world.state.is_settled(self.world.now) {
                 self.step("continue".to_owned());
                 left -= 1;
                 assert!(left > 0, "the wake-up never comes to its end");
