@@ -2,6 +2,7 @@
 //! over a bound are reduced to it when they are read.
 
 mod defaults;
+mod executors;
 mod parse;
 
 use serde::{Deserialize, Serialize};
@@ -15,6 +16,11 @@ use defaults::{
     claims, default_bookmark_ms, default_filter, default_kwargs, default_limit, default_page_size,
     default_wait_ms, filter, filter_type, mode, reduced_bookmark_ms, reduced_limit,
     reduced_page_size, reduced_poll_ms, reduced_wait_ms, resource, snapshot, until,
+};
+pub use executors::{
+    ExecutorsAnswerParams, ExecutorsAttachParams, ExecutorsCanceledParams, ExecutorsCapacityParams,
+    ExecutorsCompleteParams, ExecutorsFailParams, ExecutorsUpdateParams, InfoUpdate,
+    ObjectsPublishParams, ObjectsRetireParams,
 };
 pub use parse::{InvalidParams, parse_params};
 
@@ -129,6 +135,9 @@ pub struct RegisterParams {
     /// The caller's own words.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tags: Option<Vec<String>>,
+    /// Of the attempt that registers it as its child; on the connection of its executor.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lease: Option<String>,
 }
 
 /// Of `operations.get` and `operations.cancel`.
@@ -312,6 +321,7 @@ impl RegisterParams {
             version: None,
             claims: None,
             tags: None,
+            lease: None,
         }
     }
 

@@ -13,6 +13,12 @@ use crate::journal::Options;
 use crate::rpc;
 use crate::subsystems::storage::StorageConfig;
 
+/// Bytes of an operation's result or error, if an executor from outside gives it.
+const RESULT_BYTES: u32 = 1 << 20;
+
+/// Bytes of whatever else such an executor says.
+const REPORT_BYTES: u32 = 64 << 10;
+
 /// All that can be configured.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -87,6 +93,8 @@ pub struct LimitsSection {
     pub answer_bytes: Option<NonZeroUsize>,
     /// How long a write may be stuck before its connection is given up.
     pub write_timeout_ms: Option<NonZeroU64>,
+    /// How long the attempts of an executor are kept when its connection is lost.
+    pub lease_ms: Option<NonZeroU64>,
     /// Operations that are not done.
     pub open_operations: Option<NonZeroUsize>,
     /// Free bytes on the disk below which nothing new is registered.
@@ -146,6 +154,11 @@ impl Config {
         limits
     }
 
+    /// How long the attempts of an executor are kept when its connection is lost.
+    pub(super) fn lease_ms(&self) -> u64 {
+        self.limits.lease_ms.map_or(30_000, NonZeroU64::get)
+    }
+
     pub(super) fn retention(&self) -> Retention {
         let days = |days: u64| Duration::from_secs(days.saturating_mul(24 * 60 * 60));
         let default = Retention::default();
@@ -201,6 +214,8 @@ impl Config {
             subscriptions: rpc.max_subscriptions,
             open_operations: core.open_operations as u64,
             claims: core.claims as u32,
+            result_bytes: RESULT_BYTES,
+            report_bytes: REPORT_BYTES,
             filter_bytes: MAX_PATTERN_BYTES as u32,
             write_timeout_ms: rpc.write_timeout_ms,
         }

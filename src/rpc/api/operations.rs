@@ -23,23 +23,29 @@ impl Api {
         &self,
         params: RegisterParams,
         registered_by: &Arc<str>,
+        connection: u64,
     ) -> impl Future<Output = Result<Registration, ErrorObject>> + Send + use<> {
         let kwargs = params.kwargs.into();
-        let registration = self.engine.register(RegisterRequest {
-            version: params.version,
-            id: params.id.map(Into::into),
-            claims: params
-                .claims
-                .into_iter()
-                .flatten()
-                .map(convert::claim)
-                .collect(),
-            tags: params.tags.into_iter().flatten().map(Into::into).collect(),
-            ..RegisterRequest::new(&params.method_name, kwargs, registered_by)
+        let parent = self.parent(params.lease.as_deref(), connection);
+        let registration = parent.map(|parent| {
+            self.engine.register(RegisterRequest {
+                lease: parent.as_ref().map(|(lease, _)| *lease),
+                seat: parent.map(|(_, seat)| seat),
+                version: params.version,
+                id: params.id.map(Into::into),
+                claims: params
+                    .claims
+                    .into_iter()
+                    .flatten()
+                    .map(convert::claim)
+                    .collect(),
+                tags: params.tags.into_iter().flatten().map(Into::into).collect(),
+                ..RegisterRequest::new(&params.method_name, kwargs, registered_by)
+            })
         });
         let log_id = self.log_id.clone();
         async move {
-            let registration = registration.await.map_err(errors::engine)?;
+            let registration = registration?.await.map_err(errors::engine)?;
             Ok(convert::registration(&registration, &log_id))
         }
     }

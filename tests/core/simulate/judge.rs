@@ -129,7 +129,10 @@ impl Judge<'_> {
                 Due::Events(self.due_interruptions(executor))
             }
             Order::Continue => Due::Wake,
-            Order::SetCapacity { .. } => Due::Events(Vec::new()),
+            Order::SetCapacity { .. }
+            | Order::Resize { .. }
+            | Order::Publish { .. }
+            | Order::Retire { .. } => Due::Events(Vec::new()),
             Order::Purge { .. } => Due::Events(Vec::new()),
         }
     }
@@ -261,7 +264,9 @@ impl Judge<'_> {
                 EventBody::CapacitySet { .. }
                 | EventBody::CapacityReserved { .. }
                 | EventBody::Placed { .. }
-                | EventBody::DelayPassed { .. } => {}
+                | EventBody::DelayPassed { .. }
+                | EventBody::ObjectPublished { .. }
+                | EventBody::ObjectRetired { .. } => {}
                 EventBody::Purged { operations } => {
                     for purged in operations {
                         self.model.purge(purged.sequence);
@@ -461,7 +466,7 @@ pub(crate) fn compare(model: &Model, state: &State, now: Moment, stride: usize, 
         let view = state.object(name);
         let seen = view
             .as_ref()
-            .map(|view| (&view.operation_id, &view.info, view.cursor));
+            .map(|view| (view.operation_id.as_ref().unwrap(), &view.info, view.cursor));
         assert_eq!(model.object(name), seen, "the object {name}");
     }
 }
