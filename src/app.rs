@@ -123,6 +123,7 @@ pub fn serve(options: ServeOptions) -> Result<(), ServeError> {
     let engine = Engine::start(
         EngineConfig {
             limits: config.core_limits(),
+            capacity: config.capacity(),
             retention: config.retention(),
             lease_ms: config.lease_ms(),
             built_in: BUILT_IN.to_vec(),

@@ -35,8 +35,8 @@ impl State {
                 let place = |sequence: Cursor| (sequence, self.operations[&sequence].place());
                 self.capacity.reserve(sequence.map(place));
             }
-            EventBody::Placed { sequence } => self.place(*sequence, event.time),
-            EventBody::DelayPassed { sequence } => self.end_delay(*sequence, event.time),
+            EventBody::Placed { sequence } => self.place(*sequence),
+            EventBody::DelayPassed { sequence } => self.end_delay(*sequence),
             EventBody::ObjectPublished { alert_name, info } => {
                 self.publish(alert_name, info, event.time);
             }
@@ -64,16 +64,18 @@ impl State {
         operation.updated_at = time;
         self.change(sequence, &event.change, time);
         self.stand(sequence, before);
-        let cancels = match event.change {
-            Change::CancelRequested => true,
-            Change::Canceled(_) => !before.is_held(),
-            _ => false,
-        };
-        if cancels {
+        if event.state.is_done() {
+            if matches!(event.change, Change::Canceled(_)) && !before.is_held() {
+                self.spread(News::Canceled, sequence);
+            }
+            // Nobody tells it any more: what is told in turns goes on when it is gone.
+            return Some(self.end(sequence, time));
+        }
+        if matches!(event.change, Change::CancelRequested) {
             self.spread(News::Canceled, sequence);
             self.cascade();
         }
-        event.state.is_done().then(|| self.end(sequence, time))
+        None
     }
 
     /// What an event does to the operation itself.
@@ -137,14 +139,11 @@ impl State {
     }
 
     /// The delay before the next attempt of an operation is over.
-    fn end_delay(&mut self, sequence: Cursor, time: Time) {
+    fn end_delay(&mut self, sequence: Cursor) {
         let before = Standing::of(&self.operations[&sequence]);
         self.set_timer(sequence, None);
-        let head = self.head;
         let operation = self.operation_mut(sequence);
         operation.unmet -= 1;
-        operation.cursor = head;
-        operation.updated_at = time;
         if operation.unmet == 0 {
             self.make_ready(sequence);
         }

@@ -175,6 +175,25 @@ pub struct Lease {
     pub attempt: u32,
 }
 
+/// `<sequence>.<attempt>`, by which an executor names its attempt on the wire.
+impl std::fmt::Display for Lease {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(formatter, "{}.{}", self.sequence, self.attempt)
+    }
+}
+
+impl Lease {
+    /// The lease of that name, if it can be one.
+    pub fn parse(text: &str) -> Option<Self> {
+        let (sequence, attempt) = text.split_once('.')?;
+        let lease = Self {
+            sequence: sequence.parse().ok()?,
+            attempt: attempt.parse().ok()?,
+        };
+        (lease.to_string() == text).then_some(lease)
+    }
+}
+
 /// How an attempt ended.
 #[derive(Clone, Debug)]
 pub enum Verdict {

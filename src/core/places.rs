@@ -153,14 +153,13 @@ impl State {
             .sum()
     }
 
-    /// The time of a scheduled operation has come, or what it follows has got its place.
-    pub(crate) fn place(&mut self, sequence: Cursor, time: Time) {
+    /// The time of a scheduled operation has come, or what it follows has got its place. That is no
+    /// alert yet.
+    pub(crate) fn place(&mut self, sequence: Cursor) {
         let place = self.head;
         let operation = self.operation_mut(sequence);
         let before = Standing::of(operation);
         operation.state = OperationState::Waiting;
-        operation.cursor = place;
-        operation.updated_at = time;
         if operation.is_placeable() {
             operation.course().place = Some(place);
             let request = operation.request.clone();

@@ -1,7 +1,7 @@
 //! Conversion between the core's values and the wire's. Nothing else knows both.
 
 mod executors;
-pub(super) use executors::{declared, encode_assignment, lease, update, update_bytes};
+pub(super) use executors::{declared, encode_assignment, update, update_bytes};
 
 use std::sync::Arc;
 
@@ -139,6 +139,34 @@ pub(super) fn task(operation: &core::Operation) -> wire::TaskInfo {
         id: operation.subject.id.to_string(),
         method_name: operation.subject.method_name.to_string(),
         kwargs: json(&operation.request.kwargs),
+    }
+}
+
+/// The state, where the core knows it: of flows it knows none yet.
+fn core_state(state: wire::OperationState) -> Option<core::OperationState> {
+    let mut known = core::OperationState::ALL.into_iter();
+    known.find(|known| self::state(*known) == state)
+}
+
+/// What an operation is to follow. Fails at the place of a state that none can end in.
+pub(super) fn after(
+    after: Vec<wire::Dependency>,
+) -> Result<Vec<(Arc<str>, Vec<core::OperationState>)>, String> {
+    let earlier = |(index, earlier): (usize, wire::Dependency)| {
+        let states = earlier.states.into_iter().map(core_state);
+        let states = states.collect::<Option<_>>();
+        let states = states.ok_or_else(|| format!("/after/{index}/states"))?;
+        Ok((earlier.id.into(), states))
+    };
+    after.into_iter().enumerate().map(earlier).collect()
+}
+
+pub(super) fn retry(retry: wire::RetryPolicy) -> core::Retry {
+    core::Retry {
+        max_attempts: retry.max_attempts,
+        initial_ms: retry.initial_ms,
+        factor: retry.factor,
+        max_ms: retry.max_ms,
     }
 }
 

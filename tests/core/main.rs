@@ -8,6 +8,7 @@
 //! After every script the state is made again from the events alone, and from the records of every
 //! moment with the events after it; all of these must be the live one.
 
+mod cost;
 mod script;
 mod show;
 mod simulate;

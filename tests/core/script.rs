@@ -31,8 +31,8 @@ use std::sync::Arc;
 use opstead_core::operation::LastError;
 use opstead_core::{
     After, Claim, ClaimOperation, ClaimTemplate, Declaration, Failure, InfoUpdate, Json, Lease,
-    Limits, MethodKind, OnInterrupt, OperationState, Order, Purged, Register, Resource, Retry,
-    Stage, Time, Verdict,
+    Limits, MethodKind, OnInterrupt, OperationInfo, OperationState, Order, Purged, Register,
+    Resource, Retry, Stage, Time, Verdict,
 };
 use serde::Deserialize;
 use serde_json::value::RawValue;

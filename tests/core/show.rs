@@ -99,7 +99,7 @@ fn events(first: Cursor, events: &[Event]) -> Vec<String> {
     lines
 }
 
-fn word(body: &EventBody) -> &'static str {
+pub(crate) fn word(body: &EventBody) -> &'static str {
     match body {
         EventBody::Operation(event) => event.change.as_str(),
         EventBody::MethodDeclared(_) => "declared",

@@ -20,6 +20,8 @@ pub(crate) struct World {
     pub archive: BTreeMap<Arc<str>, Arc<Operation>>,
     /// All events as they are read from where they were written; that with cursor 1 is the first.
     pub log: Vec<Event>,
+    /// Whether it is kept at all.
+    pub keeps_log: bool,
     methods: BTreeMap<(Arc<str>, u32), Arc<Declaration>>,
     ulids: Cell<u32>,
     /// What the state had touched when somebody asked last.
@@ -34,6 +36,7 @@ impl World {
             now: Moment::default(),
             archive: BTreeMap::new(),
             log: Vec::new(),
+            keeps_log: true,
             methods: BTreeMap::new(),
             ulids: Cell::new(0),
             touched: Cell::new(0),
@@ -57,8 +60,10 @@ impl World {
             "the head moves by the events, and by none after a refusal"
         );
         if let Ok(executed) = &executed {
-            self.log
-                .extend(executed.events.iter().map(written_and_read));
+            if self.keeps_log {
+                self.log
+                    .extend(executed.events.iter().map(written_and_read));
+            }
             for event in &executed.events {
                 self.forget_purged(event);
             }

@@ -91,7 +91,7 @@ impl Api {
         let resume: Vec<Lease> = params
             .resume
             .iter()
-            .filter_map(|text| lease(text))
+            .filter_map(|text| Lease::parse(text))
             .collect();
         let (seat, accepted) = self
             .engine
@@ -112,7 +112,8 @@ impl Api {
         let lease_ms = self.lease_ms;
         Ok(Box::pin(async move {
             let accepted = accepted.await.map_err(errors::engine)?;
-            let goes_on = |text: &String| lease(text).is_some_and(|one| accepted.contains(&one));
+            let goes_on =
+                |text: &String| Lease::parse(text).is_some_and(|one| accepted.contains(&one));
             let (accepted, refused) = params.resume.into_iter().partition(goes_on);
             let answer = Answer::small(&Attached {
                 subscription: subscription.clone(),
@@ -213,7 +214,7 @@ impl Api {
             }
         };
         let seat = self.seat(connection)?;
-        let query_id = params.query_id.parse().map_err(|_| stale())?;
+        let query_id = params.query_id.parse().map_err(|_| errors::stale_lease())?;
         self.engine
             .answer_query(&seat, query_id, answer)
             .map_err(|_| {
@@ -354,23 +355,9 @@ fn declaration_bytes(method: &MethodDeclaration) -> usize {
     schema + object + method.summary.len() + claims.chain(secrets).sum::<usize>()
 }
 
-/// A lease as `<place in the order of registration>-<attempt>`.
-fn lease(text: &str) -> Option<Lease> {
-    let (sequence, attempt) = text.split_once('-')?;
-    let lease = Lease {
-        sequence: sequence.parse().ok()?,
-        attempt: attempt.parse().ok()?,
-    };
-    (convert::lease(lease) == text).then_some(lease)
-}
-
 /// The lease that a call names.
 fn held(text: &str) -> Result<Lease, ErrorObject> {
-    lease(text).ok_or_else(stale)
-}
-
-fn stale() -> ErrorObject {
-    errors::engine(opstead_core::Refusal::StaleLease.into())
+    Lease::parse(text).ok_or_else(errors::stale_lease)
 }
 
 fn failure(

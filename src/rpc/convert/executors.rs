@@ -79,11 +79,6 @@ pub(in crate::rpc) fn update_bytes(update: &core::InfoUpdate) -> usize {
     text + error.map_or(0, |error| error.message.len()) + data.map_or(0, |data| data.as_str().len())
 }
 
-/// A lease as it goes over the wire: it names operation and attempt.
-pub(in crate::rpc) fn lease(lease: core::Lease) -> String {
-    format!("{}-{}", lease.sequence, lease.attempt)
-}
-
 /// The whole notification that tells an executor what to do, as JSON.
 pub(in crate::rpc) fn encode_assignment(assignment: &Assignment, subscription: &str) -> String {
     let params = self::assignment(assignment, subscription);
@@ -108,7 +103,7 @@ fn assignment(assignment: &Assignment, subscription: &str) -> wire::Assignment {
     match assignment {
         Assignment::Execute(handed) => wire::Assignment {
             operation_id: Some(handed.operation_id.to_string()),
-            lease: Some(lease(handed.lease)),
+            lease: Some(handed.lease.to_string()),
             attempt: Some(handed.lease.attempt),
             method_name: Some(handed.method_name.to_string()),
             version: Some(handed.version),
@@ -119,10 +114,10 @@ fn assignment(assignment: &Assignment, subscription: &str) -> wire::Assignment {
         },
         Assignment::Cancel {
             operation_id,
-            lease: canceled,
+            lease,
         } => wire::Assignment {
             operation_id: Some(operation_id.to_string()),
-            lease: Some(lease(*canceled)),
+            lease: Some(lease.to_string()),
             ..nothing(wire::AssignmentAction::Cancel)
         },
         Assignment::Query {
