@@ -14,11 +14,17 @@ mod session;
 
 mod attached;
 
+#[path = "../../clients/rust/examples/executor.rs"]
+#[allow(dead_code, reason = "its main function is the example's own")]
+mod executor_example;
+
 mod bad_input;
 mod capacity;
 mod carrying_out;
+mod example;
 mod leases;
 mod objects;
 mod queries;
 mod schedule;
 mod secrets;
+mod suite;

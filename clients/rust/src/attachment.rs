@@ -110,6 +110,14 @@ impl Attachment {
         self.set_capacity(0);
         // The count is there for as long as the keeper is.
         let _gone = self.idle.wait_for(|running| *running == 0).await;
+        self.leave().await;
+    }
+
+    /// Leaves, as dropping it does, and returns when the daemon has been told: then the client can
+    /// attach again.
+    pub async fn leave(mut self) {
+        self.keeper.abort();
+        let _aborted = (&mut self.keeper).await;
     }
 
     /// Waits until the executor cannot stay attached: the daemon refuses it for good.
