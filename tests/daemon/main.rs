@@ -19,6 +19,7 @@ mod session;
 mod alerts;
 mod bad_input;
 mod claims;
+mod coordination;
 mod errors;
 mod following;
 mod full_disk;
