@@ -146,14 +146,12 @@ fn core_state(state: wire::OperationState) -> Option<core::OperationState> {
 }
 
 /// What an operation is to follow. Fails at the place of a state that none can end in.
-pub(super) fn after(
-    after: Vec<wire::Dependency>,
-) -> Result<Vec<(Arc<str>, Vec<core::OperationState>)>, String> {
+pub(super) fn after(after: Vec<wire::Dependency>) -> Result<Vec<core::After>, String> {
     let earlier = |(index, earlier): (usize, wire::Dependency)| {
         let states = earlier.states.into_iter().map(core_state);
         let states = states.collect::<Option<_>>();
         let states = states.ok_or_else(|| format!("/after/{index}/states"))?;
-        Ok((earlier.id.into(), states))
+        Ok(core::After::new(&earlier.id, states))
     };
     after.into_iter().enumerate().map(earlier).collect()
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use opstead::engine::RegisterRequest;
-use opstead_core::{Cause, Lease, OperationState, Outcome, Time};
+use opstead_core::{After, Cause, Lease, OperationState, Outcome, Time};
 
 use super::world::{RETRY, Setup, World, failure, request};
 
@@ -14,7 +14,7 @@ fn later(ms: u64) -> Option<Time> {
 
 fn after(id: &str, method: &str, earlier: &str) -> RegisterRequest {
     RegisterRequest {
-        after: vec![(earlier.into(), vec![OperationState::Completed])],
+        after: vec![After::new(earlier, vec![OperationState::Completed])],
         ..request(id, method)
     }
 }
