@@ -19,7 +19,10 @@ pub(super) enum Exit {
 /// Every way to end, in the order of the numbers.
 pub(super) const EXITS: &[(Exit, &str)] = &[
     (Exit::Done, "done, or registered"),
-    (Exit::Failed, "the operation failed or was canceled"),
+    (
+        Exit::Failed,
+        "the operation or query failed, or the operation was canceled",
+    ),
     (
         Exit::Usage,
         "usage: the command line, a method, an argument or a filter is not as it should be",

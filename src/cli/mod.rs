@@ -7,8 +7,10 @@
 //! | `exit`, `error` | the exit codes, and what is said when something does not succeed |
 //! | `connection` | which daemon is meant |
 //! | `values` | `key=value` arguments, typed by a method's schema |
-//! | `output`, `pretty`, `table`, `words`, `progress` | what is shown |
-//! | `follow` | an operation followed to its end |
+//! | `schema` | a method's schema in words, and a call as an example |
+//! | `terminal`, `output`, `pretty`, `table`, `words`, `failure`, `progress` | what is shown |
+//! | `follow`, `pages` | an operation followed to its end, listings read page after page |
+//! | `completion` | what a shell completes, asked from the daemon |
 //! | `commands` | one file a command |
 //! | `demo` | the whole daemon shown in a quarter of a minute |
 
@@ -18,14 +20,20 @@ mod help;
 mod commands;
 mod demo;
 
+mod completion;
+
 mod connection;
 mod follow;
+mod pages;
+mod schema;
 mod values;
 
+mod failure;
 mod output;
 mod pretty;
 mod progress;
 mod table;
+mod terminal;
 mod words;
 
 mod error;
