@@ -48,7 +48,7 @@ pub enum ClientCommand {
     Tasks(TasksArguments),
     /// List operations as they were registered, with --all also those that are done
     #[command(name = "list")]
-    List(ListArguments),
+    List(Box<ListArguments>),
     /// Show the whole record of an operation
     #[command(name = "show")]
     Show(ShowArguments),

@@ -22,7 +22,7 @@ pub(super) async fn run(command: ClientCommand) -> Result<Exit, CliError> {
     match command {
         ClientCommand::Call(arguments) => Box::pin(call::run(arguments)).await,
         ClientCommand::Tasks(arguments) => tasks::run(arguments).await,
-        ClientCommand::List(arguments) => list::run(arguments).await,
+        ClientCommand::List(arguments) => list::run(*arguments).await,
         ClientCommand::Show(arguments) => show::run(arguments).await,
         ClientCommand::Cancel(arguments) => cancel::run(arguments).await,
         ClientCommand::Watch(arguments) => watch::run(arguments).await,
