@@ -5,7 +5,7 @@ use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::builder::{PossibleValuesParser, TypedValueParser};
+use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use opstead_client::schema::params::FilterType;
 use opstead_client::schema::{OperationState, Resource};
@@ -363,7 +363,11 @@ impl FilterKindArguments {
 }
 
 fn filter_type() -> impl TypedValueParser<Value = FilterType> {
-    PossibleValuesParser::new(["glob", "regexp", "regex"]).map(|word| match word.as_str() {
+    let words = [
+        PossibleValue::new("glob"),
+        PossibleValue::new("regexp").alias("regex"),
+    ];
+    PossibleValuesParser::new(words).map(|word| match word.as_str() {
         "glob" => FilterType::Glob,
         _ => FilterType::Regexp,
     })
@@ -411,9 +415,11 @@ mod tests {
             watch.filter.filter()
         };
         assert_eq!(filter_of(&["opstead", "watch"]), Filter::glob("*"));
-        assert_eq!(
-            filter_of(&["opstead", "watch", "vm.(a|b)", "--type", "regexp"]),
-            Filter::regexp("vm.(a|b)")
-        );
+        for regexp in ["regexp", "regex"] {
+            assert_eq!(
+                filter_of(&["opstead", "watch", "vm.(a|b)", "--type", regexp]),
+                Filter::regexp("vm.(a|b)")
+            );
+        }
     }
 }

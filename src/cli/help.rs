@@ -45,6 +45,15 @@ const JSON: &[(&str, &str)] = &[
     ("status", "the SystemStatus"),
 ];
 
+/// What the filter of a command is on.
+const FILTERED: &[(&str, &str)] = &[
+    ("tasks", "ids"),
+    ("list", "alert names"),
+    ("watch", "alert names"),
+    ("objects", "names"),
+    ("methods", "methods, or the name of one to see it whole"),
+];
+
 const COMPLETIONS: &str = "\
 To have it in every shell, add a line to its start-up file:
   bash, ~/.bashrc:                   source <(opstead completions bash)
@@ -71,6 +80,15 @@ fn command() -> clap::Command {
     Arguments::command()
         .after_help(format!("{ENVIRONMENT}\n\n{}", exit_codes()))
         .mut_subcommands(|command| {
+            let filtered = FILTERED
+                .iter()
+                .find(|(name, _)| *name == command.get_name());
+            let command = match filtered {
+                Some((_, names)) => command.mut_arg("filter", |filter| {
+                    filter.help(format!("Which {names}; everything if left out"))
+                }),
+                None => command,
+            };
             let json = json(command.get_name());
             match command.get_name() {
                 "call" => command.after_help(format!(

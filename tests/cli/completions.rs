@@ -19,10 +19,10 @@ printf '%s\n' "${COMPREPLY[@]}"
 /// zsh's own functions are for a line that is edited; here they only say what they are given.
 const ZSH: &str = r#"
 compdef() { }
-_describe() { print -rl -- "${(@P)argv[-1]}" }
+_describe() { print -rl -- "${(@P)argv[3]}" "${(@)argv[4,-1]}" }
 source <(opstead completions zsh)
 words=("${@:2}") CURRENT=$1
-_clap_dynamic_completer_opstead
+_opstead
 "#;
 
 const FISH: &str = "opstead completions fish | source; complete --do-complete $argv[1]";
@@ -158,9 +158,25 @@ fn zsh_and_fish_complete_too() {
     let data = daemon.folder().join("data");
     let data = data.to_str().unwrap();
     if is_there("zsh") {
-        let words = ["3", "opstead", "show", "ov", "--data", data];
-        let zsh = || shell("zsh", &[&["-f", "-c", ZSH, "zsh"][..], &words].concat());
-        assert_eq!(eventually(zsh, "over"), ["over\\:1:diagnostic.noop"]);
+        let zsh = |words: &[&str]| {
+            let place = words.len().to_string();
+            let words = [
+                &["-f", "-c", ZSH, "zsh", &place][..],
+                words,
+                &["--data", data],
+            ];
+            shell("zsh", &words.concat())
+        };
+        let show = || zsh(&["opstead", "show", "ov"]);
+        assert_eq!(eventually(show, "over"), ["over\\:1:diagnostic.noop"]);
+        // No blank is put behind what goes on.
+        let call = || zsh(&["opstead", "call", "diagnostic.wait", "se"]);
+        assert_eq!(
+            eventually(call, "seconds"),
+            ["seconds=:without it, until canceled", "-S"]
+        );
+        let none = lines(zsh(&["opstead", "show", "x"]).output().unwrap());
+        assert!(none.is_empty(), "{none:?}");
     }
     if is_there("fish") {
         let line = format!("opstead show --data {data} ov");

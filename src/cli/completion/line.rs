@@ -53,19 +53,17 @@ impl Line {
         }
     }
 
-    /// Of words as they are written, the last one being typed unless another is said to be; nothing
-    /// if there is none.
-    pub(super) fn of_words(words: Vec<String>, index: Option<usize>) -> Option<Self> {
-        let unquoted = |word: &String| split(word).pop().unwrap_or_default().text;
-        let mut unquoted: Vec<String> = words.iter().map(unquoted).collect();
-        let index = index.or(words.len().checked_sub(1))?;
+    /// Of words as they are written, and which of them is being typed, perhaps one behind the last;
+    /// nothing if there is none.
+    pub(super) fn of_words(mut words: Vec<String>, index: usize) -> Option<Self> {
         if index == words.len() {
-            unquoted.push(String::new());
+            words.push(String::new());
         }
+        let written = words.get(index)?.clone();
         Some(Self {
-            written: words.get(index).cloned().unwrap_or_default(),
-            words: unquoted,
+            words: words.iter().map(|word| unquoted(word)).collect(),
             index,
+            written,
             quote: None,
         })
     }
@@ -199,10 +197,10 @@ mod tests {
         let words = ["opstead", "show", "--data", "\"a b\""]
             .map(str::to_owned)
             .to_vec();
-        let line = Line::of_words(words.clone(), Some(4)).unwrap();
+        let line = Line::of_words(words.clone(), 4).unwrap();
         assert_eq!(line.words(), ["opstead", "show", "--data", "a b", ""]);
-        let line = Line::of_words(words, Some(1)).unwrap();
+        let line = Line::of_words(words, 1).unwrap();
         assert_eq!(line.current(), "show");
-        assert_eq!(Line::of_words(Vec::new(), None), None);
+        assert_eq!(Line::of_words(Vec::new(), 1), None);
     }
 }

@@ -6,19 +6,20 @@
 //! | file | what it owns |
 //! | --- | --- |
 //! | `line` | the command line that is being typed, as words |
-//! | `bash` | what bash needs done for it |
+//! | `bash`, `zsh` | what these need done for them |
 //! | `names` | what is asked from the daemon |
 
 mod bash;
 mod line;
 mod names;
+mod zsh;
 
 use std::env;
 use std::ffi::OsString;
 use std::io::{self, Write};
 
 use clap::{Command, ValueEnum};
-use clap_complete::env::{EnvCompleter, Fish, Zsh};
+use clap_complete::env::{EnvCompleter, Fish};
 
 use super::arguments::Shell;
 use line::Line;
@@ -27,19 +28,18 @@ use line::Line;
 const PROGRAM: &str = "opstead";
 /// Names the shell that asks.
 const VARIABLE: &str = "_OPSTEAD_COMPLETE";
-/// The place of the word that is being typed, as the script for zsh says it.
-const INDEX_VARIABLE: &str = "_CLAP_COMPLETE_INDEX";
-
 /// What the shell is to read at its start.
 pub(super) fn script(shell: Shell) -> io::Result<String> {
     let completer = own_path();
-    let mut script = Vec::new();
     match shell {
-        Shell::Bash => return Ok(bash::script(&completer)),
-        Shell::Zsh => Zsh.write_registration(VARIABLE, PROGRAM, PROGRAM, &completer, &mut script),
-        Shell::Fish => Fish.write_registration(VARIABLE, PROGRAM, PROGRAM, &completer, &mut script),
-    }?;
-    String::from_utf8(script).map_err(io::Error::other)
+        Shell::Bash => Ok(bash::script(&completer)),
+        Shell::Zsh => Ok(zsh::script(&completer)),
+        Shell::Fish => {
+            let mut script = Vec::new();
+            Fish.write_registration(VARIABLE, PROGRAM, PROGRAM, &completer, &mut script)?;
+            String::from_utf8(script).map_err(io::Error::other)
+        }
+    }
 }
 
 /// Answers a shell that asks; false if none does, and the program was started for something else.
@@ -60,33 +60,32 @@ pub(super) fn answer(command: Command) -> bool {
     true
 }
 
-fn completions(shell: Shell, command: Command, asked: Vec<String>) -> Option<Vec<u8>> {
-    let mut answer = Vec::new();
+fn completions(shell: Shell, command: Command, mut asked: Vec<String>) -> Option<Vec<u8>> {
     match shell {
         Shell::Bash => {
             let [text, point, replaced] = asked.try_into().ok()?;
             let line = Line::parse(&text, point.parse().ok()?);
             let mut command = names::with_names(command, &line);
-            answer = bash::completions(&mut command, &line, &replaced).ok()?;
+            bash::completions(&mut command, &line, &replaced).ok()
         }
-        Shell::Zsh | Shell::Fish => {
-            let index = env::var(INDEX_VARIABLE)
-                .ok()
-                .and_then(|index| index.parse().ok());
+        Shell::Zsh => {
+            let words = asked.split_off(asked.len().min(1));
+            let line = Line::of_words(words, asked.first()?.parse().ok()?)?;
+            let mut command = names::with_names(command, &line);
+            zsh::completions(&mut command, &line).ok()
+        }
+        Shell::Fish => {
+            let index = asked.len().checked_sub(1)?;
             let line = Line::of_words(asked, index)?;
             let mut command = names::with_names(command, &line);
-            let completer: &dyn EnvCompleter = match shell {
-                Shell::Fish => &Fish,
-                _ => &Zsh,
-            };
+            let words = line.words().iter().map(OsString::from).collect();
             let folder = env::current_dir().ok();
-            let words: Vec<OsString> = line.words().iter().map(OsString::from).collect();
-            completer
-                .write_complete(&mut command, words, folder.as_deref(), &mut answer)
+            let mut answer = Vec::new();
+            Fish.write_complete(&mut command, words, folder.as_deref(), &mut answer)
                 .ok()?;
+            Some(answer)
         }
     }
-    Some(answer)
 }
 
 /// How the shell is to call this program: as it was called now, and from everywhere.

@@ -104,20 +104,21 @@ fn candidates(kind: Kind, line: &Line, current: &str) -> Option<Vec<CompletionCa
         .enable_all()
         .build()
         .ok()?;
-    let names = runtime.block_on(async {
+    let found = runtime.block_on(async {
         let names = async {
             let client = connect(asked.daemon()?).await.ok()?;
             names(kind, &client, &asked, current).await.ok()
         };
         timeout(PATIENCE, names).await.ok()?
-    })?;
+    });
+    // A name server that does not answer either would be waited for.
+    runtime.shutdown_background();
     let candidate = |(name, help): (String, String)| {
         CompletionCandidate::new(name).help((!help.is_empty()).then(|| help.into()))
     };
-    let matching = names
-        .into_iter()
-        .filter(|(name, _)| name.starts_with(current));
-    Some(matching.map(candidate).collect())
+    let mut found = found?;
+    found.retain(|(name, _)| name.starts_with(current));
+    Some(found.into_iter().map(candidate).collect())
 }
 
 /// Names and what they are, perhaps more than begin so.
