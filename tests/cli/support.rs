@@ -167,9 +167,11 @@ struct Terminal {
 
 impl Terminal {
     fn open(columns: u16) -> Self {
-        let reader = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
+        // Programs that other tests start meanwhile must not keep it open.
+        let flags = OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC;
+        let reader = openpt(flags).unwrap();
         unlockpt(&reader).unwrap();
-        let writer = ioctl_tiocgptpeer(&reader, OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
+        let writer = ioctl_tiocgptpeer(&reader, flags).unwrap();
         let size = Winsize {
             ws_row: 24,
             ws_col: columns,
