@@ -192,6 +192,7 @@ fn what_is_no_request_of_the_protocol_is_refused_by_http() {
 
     let url = format!("http://{}", daemon.address);
     assert_eq!(curl(&[&url]).status, 405);
+    assert_eq!(curl(&["--request", "OPTIONS", &url]).status, 405);
     // What curl says of a body unless told otherwise.
     let form = curl(&["--data", TASKS, &url]);
     assert_eq!(form.status, 415, "{form:?}");

@@ -25,6 +25,7 @@ mod modules;
 mod script;
 
 mod curl;
+mod documented;
 mod node;
 mod openrpc;
 mod python;

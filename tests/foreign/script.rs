@@ -27,12 +27,13 @@ pub(crate) fn have(program: &str) -> bool {
     there
 }
 
-/// Tells a script where the daemon is: address, token and socket.
+/// Tells a script of the daemon: address, token, socket and process.
 pub(crate) fn tell<'a>(command: &'a mut Command, daemon: &Daemon) -> &'a mut Command {
     command
         .arg(daemon.address.to_string())
         .arg(&daemon.token)
         .arg(&daemon.socket)
+        .arg(daemon.pid().to_string())
 }
 
 /// Runs a script to its end.

@@ -1,8 +1,10 @@
 // rpc-websockets: WebSocket over TCP with the token, and over the Unix socket.
 //
 // Its own `subscribe` speaks a convention of its own (`rpc.on`). A subscription here is a call like
-// any other, and each notification is an event under the name of its method.
+// any other, and each notification is an event under the name of its method. It connects again by
+// itself unless it was closed with code 1000, with which the daemon says that it ends.
 
+import assert from "node:assert/strict";
 import { Client } from "rpc-websockets";
 import * as story from "./story.mjs";
 
@@ -16,16 +18,14 @@ function connect(url, headers) {
       resolve({
         call: (method, params) => client.call(method, params),
         next: () => alerts.next(),
-        close: () => closed(client),
+        close: () => {
+          client.close();
+          return closed;
+        },
+        closed,
       }),
     );
-  });
-}
-
-function closed(client) {
-  return new Promise((resolve) => {
-    client.on("close", resolve);
-    client.close();
+    const closed = new Promise((resolve) => client.on("close", resolve));
   });
 }
 
@@ -44,4 +44,8 @@ for (const [name, connect] of Object.entries({ tcp: overTcp, unix: overUnix })) 
 const stranger = await connect(url, { authorization: "Bearer wrong" });
 await story.stranger(stranger);
 await stranger.close();
+
+const last = await overUnix();
+process.kill(Number(story.pid), "SIGTERM");
+assert.equal(await last.closed, 1000);
 console.log("passed");

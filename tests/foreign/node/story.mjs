@@ -7,8 +7,8 @@
 
 import assert from "node:assert/strict";
 
-/** Where the daemon is: the script's arguments. */
-export const [address, token, socket] = process.argv.slice(2);
+/** The daemon: the script's arguments. */
+export const [address, token, socket, pid] = process.argv.slice(2);
 
 /** What a client of a daemon over TCP shows. */
 export const authorization = `Bearer ${token}`;
@@ -140,6 +140,9 @@ export async function alerts(connect, name) {
   const resumed = await second.call("alerts.subscribe", place);
   assert.equal(resumed.cursor, cursor);
   await told(second, `${name}-told-2`, resumed);
+  const beside = await second.call("alerts.subscribe", place);
+  assert.notEqual(beside.subscription, resumed.subscription);
+  await told(second, `${name}-told-2`, beside);
 
   const beyond = await refusal(second, "alerts.subscribe", { filter, after: cursor + 1_000_000 });
   assert.equal(beyond.code, 1007);

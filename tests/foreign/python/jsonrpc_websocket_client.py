@@ -51,11 +51,21 @@ async def over_tcp(authorization=story.AUTHORIZATION):
     return await Client.connect(f"ws://{story.ADDRESS}", headers=headers)
 
 
+async def large_answers(client):
+    kwargs = {"text": "x" * 3_000_000}
+    for name in ["large-1", "large-2"]:
+        request = {"methodName": "diagnostic.noop", "id": name, "kwargs": kwargs}
+        await client.call("operations.register", request)
+    done = await client.call("operations.wait", {"ids": ["large-1", "large-2"]})
+    assert [operation["kwargs"] for operation in done["operations"]] == [kwargs, kwargs]
+    await client.close()
+
+
 async def main():
     async with aiohttp.ClientSession(connector=aiohttp.UnixConnector(story.SOCKET)) as session:
 
-        async def over_unix():
-            return await Client.connect("ws://localhost", session)
+        async def over_unix(**options):
+            return await Client.connect("ws://localhost", session, **options)
 
         for name, connect in {"tcp": over_tcp, "unix": over_unix}.items():
             client = await connect()
@@ -63,6 +73,7 @@ async def main():
             await story.refusals(client, name)
             await client.close()
             await story.alerts(connect, name)
+        await large_answers(await over_unix(max_msg_size=0))
 
     stranger = await over_tcp("Bearer wrong")
     await story.stranger(stranger)

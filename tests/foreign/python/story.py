@@ -111,6 +111,9 @@ async def alerts(connect, name):
     resumed = await second.call("alerts.subscribe", place)
     assert resumed["cursor"] == cursor
     await told(second, f"{name}-told-2", resumed)
+    beside = await second.call("alerts.subscribe", place)
+    assert beside["subscription"] != resumed["subscription"]
+    await told(second, f"{name}-told-2", beside)
 
     beyond = await refusal(second, "alerts.subscribe", {"after": cursor + 1_000_000})
     assert beyond.code == 1007 and beyond.data["logId"] == subscribed["logId"], beyond
