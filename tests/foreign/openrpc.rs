@@ -50,7 +50,8 @@ fn a_generator_makes_a_client_that_compiles_and_calls() {
     let daemon = home.start();
     let mut node = Command::new("node");
     node.arg("generated.mjs").current_dir(folder);
-    passes(tell(&mut node, &daemon));
+    tell(&mut node, &daemon);
+    passes(&mut node);
 }
 
 /// Node.js in the folder of the scripts, without the network.

@@ -28,5 +28,6 @@ fn run(python: &Path, script: &str) {
     let daemon = home.start();
     let mut command = Command::new(python);
     command.arg("-B").arg(folder().join("python").join(script));
-    passes(tell(&mut command, &daemon));
+    tell(&mut command, &daemon);
+    passes(&mut command);
 }

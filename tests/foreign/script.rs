@@ -28,12 +28,12 @@ pub(crate) fn have(program: &str) -> bool {
 }
 
 /// Tells a script of the daemon: address, token, socket and process.
-pub(crate) fn tell<'a>(command: &'a mut Command, daemon: &Daemon) -> &'a mut Command {
+pub(crate) fn tell(command: &mut Command, daemon: &Daemon) {
     command
         .arg(daemon.address.to_string())
         .arg(&daemon.token)
         .arg(&daemon.socket)
-        .arg(daemon.pid().to_string())
+        .arg(daemon.pid().to_string());
 }
 
 /// Runs a script to its end.

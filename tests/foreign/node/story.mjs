@@ -198,7 +198,7 @@ async function refusal(client, method, params) {
 }
 
 /** Takes the alerts of one operation, from its first to its last; the last one's cursor. */
-async function told(client, id, { subscription, cursor }) {
+export async function told(client, id, { subscription, cursor }) {
   for (const event of EVENTS) {
     const alert = await client.next();
     isWhole(alert, id, ["subscription"]);
