@@ -9,7 +9,9 @@ mod block;
 mod checkpoint;
 mod durable;
 mod envelope;
+mod inspect;
 mod keys;
+mod lock;
 mod marker;
 mod open;
 mod reader;
@@ -36,6 +38,8 @@ use self::space::Space;
 use self::tail::Tail;
 use super::{AppendError, Block, Journal, Reader};
 
+pub use inspect::{CheckpointReport, Damage, InspectError, Inspection, InspectionReport};
+pub use lock::Stopped;
 pub use open::{OpenError, OpenReport, Options};
 
 /// The marker is written anew after so many blocks, and more often right after opening.
