@@ -16,7 +16,7 @@ use thiserror::Error;
 
 pub use self::sled::{
     CheckpointReport, Damage, InspectError, Inspection, InspectionReport, OpenError, OpenReport,
-    Options, SledJournal, Stopped, abort_when_storage_panics,
+    Options, SledJournal, Stopped, abort_when_storage_panics, silence_storage_panics,
 };
 pub use archive::{Archive, Entry, Fingerprint, fingerprint};
 pub use memory::{InjectedFault, MemoryDisk, MemoryJournal};

@@ -294,3 +294,15 @@ pub fn abort_when_storage_panics() {
         }
     }));
 }
+
+/// Keeps panics of sled off stderr, for who tells of them in words of its own: sled panics on
+/// damaged files.
+pub fn silence_storage_panics() {
+    let report = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        let is_of_sled = |place: &std::panic::Location<'_>| place.file().contains("/sled-");
+        if !panic.location().is_some_and(is_of_sled) {
+            report(panic);
+        }
+    }));
+}
