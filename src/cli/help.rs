@@ -1,20 +1,25 @@
 //! The help that comes from tables: exit codes, and the daemon's own methods.
 
-use std::fmt::Write;
+use std::fmt::Write as _;
+use std::io::Write as _;
 
 use clap::{CommandFactory, FromArgMatches};
 use opstead_client::schema::{METHODS, Method};
 
 use super::arguments::{Arguments, Command};
 use super::completion;
+use super::error::usage_document;
 use super::exit::{EXITS, Exit};
 
 const ENVIRONMENT: &str = "\
 Environment:
   OPSTEAD_CONNECT     as --connect
-  OPSTEAD_DATA        as --data
+  OPSTEAD_DATA        as --data, for the socket and for serve
+  OPSTEAD_TOKEN       the token itself
   OPSTEAD_TOKEN_FILE  as --token-file
-  OPSTEAD_TOKEN       the token itself";
+
+The token for ws:// is the first of: --token-file, admin.token in --data, OPSTEAD_TOKEN,
+OPSTEAD_TOKEN_FILE.";
 
 const CALL_EXAMPLES: &str = "\
 Examples:
@@ -35,7 +40,10 @@ const JSON: &[(&str, &str)] = &[
     ("list", "an array of Operation"),
     ("show", "the Operation"),
     ("cancel", "the Operation"),
-    ("watch", "a line for each Alert"),
+    (
+        "watch",
+        "a line {cursor, logId} of where it begins, then a line for each Alert",
+    ),
     ("wait", "the Alert"),
     ("objects", "an array of ObjectInfo"),
     (
@@ -43,6 +51,10 @@ const JSON: &[(&str, &str)] = &[
         "an array of {declaration: MethodDeclaration, executors: names of those there}",
     ),
     ("status", "the SystemStatus"),
+    (
+        "journal",
+        "a summary; with --id the Operation; a line for each event, which is an Alert or similar",
+    ),
 ];
 
 /// What the filter of a command is on.
@@ -68,10 +80,23 @@ pub(super) fn parse() -> Command {
     if completion::answer(command()) {
         std::process::exit(Exit::Done as i32);
     }
-    let matches = command().get_matches();
-    match Arguments::from_arg_matches(&matches) {
+    let parsed = command()
+        .try_get_matches()
+        .and_then(|matches| Arguments::from_arg_matches(&matches));
+    match parsed {
         Ok(arguments) => arguments.command,
-        Err(error) => error.exit(),
+        Err(error) => {
+            let wants_json = std::env::args_os().any(|argument| argument == "--json");
+            // Help and version go to stdout, and are no errors.
+            if error.use_stderr() && wants_json {
+                let text = error.to_string();
+                let message = text.lines().next().unwrap_or_default();
+                let document = usage_document(message.trim_start_matches("error: "));
+                // The exit code says the same, should nobody read.
+                let _nobody_reads = writeln!(std::io::stdout(), "{document}");
+            }
+            error.exit()
+        }
     }
 }
 
@@ -97,7 +122,7 @@ fn command() -> clap::Command {
                     exit_codes()
                 )),
                 "completions" => command.after_help(COMPLETIONS),
-                _ if json.is_empty() => command,
+                "demo" => command,
                 _ => command.after_help(json + &exit_codes()),
             }
         })

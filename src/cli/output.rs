@@ -77,6 +77,11 @@ impl Output {
     }
 }
 
+/// A line on stderr. Somebody who is gone is nobody to tell.
+pub(super) fn note(line: &str) {
+    let _gone = writeln!(io::stderr(), "{}", plain(line));
+}
+
 impl Line {
     /// With more text at its end.
     pub(super) fn and(mut self, style: Style, text: impl Into<String>) -> Self {

@@ -6,6 +6,8 @@ use opstead_client::schema::params::{ObjectsListParams, OperationsListParams, PA
 use opstead_client::schema::{ObjectInfo, Operation, OperationState};
 use opstead_client::{Client, Error};
 
+use super::output::note;
+
 /// As many as were wanted.
 pub(super) struct Listed<T> {
     pub(super) found: Vec<T>,
@@ -17,7 +19,9 @@ impl<T> Listed<T> {
     /// Says on stderr if the list is not the whole.
     pub(super) fn say_if_more(&self, limit: NonZeroUsize) {
         if self.more {
-            eprintln!("There are others: these are the first {limit}. --limit N shows more.");
+            note(&format!(
+                "There are others: these are the first {limit}. --limit N shows more."
+            ));
         }
     }
 }

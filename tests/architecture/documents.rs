@@ -113,7 +113,7 @@ fn commands_that_the_readme_shows_exist() {
     }
     for command in [
         "serve", "call", "tasks", "list", "show", "objects", "methods", "watch", "wait", "cancel",
-        "status", "demo",
+        "status", "demo", "journal",
     ] {
         assert!(seen.contains(command), "{command} is not shown");
     }

@@ -6,6 +6,7 @@ mod completions;
 mod demo;
 mod errors;
 mod following;
+mod journal;
 mod listing;
 mod methods;
 mod operations;

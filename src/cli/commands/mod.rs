@@ -3,6 +3,7 @@
 mod call;
 mod cancel;
 mod completions;
+pub(super) mod journal;
 mod list;
 mod methods;
 mod objects;

@@ -17,17 +17,17 @@ use crate::cli::table::{Cell, facts};
 use crate::cli::words;
 
 /// The states of an operation's children, as far as they are kept.
-type Children = BTreeMap<String, OperationState>;
+pub(super) type Children = BTreeMap<String, OperationState>;
 
 pub(super) async fn run(arguments: ShowArguments) -> Result<Exit, CliError> {
     let output = Output::new(arguments.daemon.json);
     let client = connect(&arguments.daemon).await?;
     let operation = client.operation(arguments.id).await?;
     let children = match output.is_json() || operation.spawned_tasks.is_empty() {
-        true => Children::new(),
-        false => children(&client, &operation.id).await?,
+        true => None,
+        false => Some(children(&client, &operation.id).await?),
     };
-    output.show(&operation, || lines(&operation, &children))?;
+    output.show(&operation, || lines(&operation, children.as_ref()))?;
     Ok(Exit::Done)
 }
 
@@ -42,7 +42,8 @@ async fn children(client: &Client, parent: &str) -> Result<Children, CliError> {
     Ok(states.map(|child| (child.id, child.state)).collect())
 }
 
-fn lines(operation: &Operation, children: &Children) -> Vec<Line> {
+/// A whole record; the states of its children where they are known.
+pub(super) fn lines(operation: &Operation, children: Option<&Children>) -> Vec<Line> {
     let mut lines = facts(record(operation));
     if !operation.reasons.is_empty() {
         lines.push("Postponed: it starts by itself when what it waits for is done.".into());
@@ -75,11 +76,14 @@ fn lines(operation: &Operation, children: &Children) -> Vec<Line> {
     lines
 }
 
-fn child(id: &str, children: &Children) -> Line {
-    let line = Line::from(format!("  {id}  "));
-    match children.get(id) {
-        Some(state) => line.and(words::style(*state), state.as_str()),
-        None => line.and(Style::Plain, "no longer kept"),
+fn child(id: &str, children: Option<&Children>) -> Line {
+    let line = Line::from(format!("  {id}"));
+    match children.map(|children| children.get(id)) {
+        Some(Some(state)) => line
+            .and(Style::Plain, "  ")
+            .and(words::style(*state), state.as_str()),
+        Some(None) => line.and(Style::Plain, "  no longer kept"),
+        None => line,
     }
 }
 
@@ -177,7 +181,7 @@ mod tests {
     fn a_record_is_shown_whole() {
         let operation: Operation = serde_json::from_str(OPERATION).unwrap();
         let children = Children::from([("child-1".to_owned(), OperationState::Running)]);
-        let lines = lines(&operation, &children);
+        let lines = lines(&operation, Some(&children));
         let lines: Vec<String> = lines.iter().map(Line::text).collect();
         assert_eq!(
             lines.join("\n"),
