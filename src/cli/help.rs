@@ -77,7 +77,7 @@ Methods, ids and names are asked from the daemon that --connect or --data on the
 /// Reads the command line, or ends the program with help or with what is wrong. A shell that asks
 /// for completions is answered, and the program ended.
 pub(super) fn parse() -> Command {
-    if completion::answer(command()) {
+    if completion::answer(command) {
         std::process::exit(Exit::Done as i32);
     }
     let parsed = command()

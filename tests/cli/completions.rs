@@ -1,5 +1,6 @@
 //! `completions`: what real shells make of the scripts.
 
+use std::os::unix::net::UnixListener;
 use std::path::Path;
 use std::process::{Command, Output};
 
@@ -102,9 +103,11 @@ fn bash_completes_commands_options_and_words() {
         lines(bash("opstead completions f|").output().unwrap()),
         ["fish"]
     );
-    // Where there is no daemon, nothing is said of it.
+    // Where there is no daemon, or one that does not answer, nothing is said of it.
     let folder = tempfile::TempDir::new().unwrap();
     let line = format!("opstead show x| --data {}", folder.path().display());
+    assert!(lines(bash(&line).output().unwrap()).is_empty());
+    let _silent = UnixListener::bind(folder.path().join("opstead.sock")).unwrap();
     assert!(lines(bash(&line).output().unwrap()).is_empty());
 }
 

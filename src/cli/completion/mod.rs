@@ -43,7 +43,7 @@ pub(super) fn script(shell: Shell) -> io::Result<String> {
 }
 
 /// Answers a shell that asks; false if none does, and the program was started for something else.
-pub(super) fn answer(command: Command) -> bool {
+pub(super) fn answer(command: fn() -> Command) -> bool {
     let Some(shell) = env::var_os(VARIABLE) else {
         return false;
     };
@@ -54,7 +54,7 @@ pub(super) fn answer(command: Command) -> bool {
     let shell = shell
         .to_str()
         .and_then(|shell| Shell::from_str(shell, true).ok());
-    let answer = shell.and_then(|shell| completions(shell, command, asked));
+    let answer = shell.and_then(|shell| completions(shell, command(), asked));
     // Nobody to tell if that fails.
     let _nobody_reads = io::stdout().write_all(&answer.unwrap_or_default());
     true
