@@ -1,5 +1,6 @@
 //! `completions`: what real shells make of the scripts.
 
+use std::os::unix::fs::symlink;
 use std::os::unix::net::UnixListener;
 use std::path::Path;
 use std::process::{Command, Output};
@@ -158,8 +159,9 @@ fn bash_completes_what_the_daemon_of_the_line_knows() {
 fn zsh_and_fish_complete_too() {
     let daemon = Daemon::start();
     daemon.json(&["call", "diagnostic.noop", "--id", "over:1", "--wait"]);
-    let data = daemon.folder().join("data");
-    let data = data.to_str().unwrap();
+    let data = daemon.folder().join("a folder");
+    symlink(daemon.folder().join("data"), &data).unwrap();
+    let data = &format!("'{}'", data.display());
     if is_there("zsh") {
         let zsh = |words: &[&str]| {
             let place = words.len().to_string();
@@ -182,13 +184,15 @@ fn zsh_and_fish_complete_too() {
         assert!(none.is_empty(), "{none:?}");
     }
     if is_there("fish") {
-        let line = format!("opstead show --data {data} ov");
-        let fish = || {
-            let mut fish = shell("fish", &["--no-config", "-c", FISH, &line]);
-            fish.env("HOME", daemon.folder());
-            fish
-        };
-        assert_eq!(eventually(fish, "over"), ["over:1\tdiagnostic.noop"]);
+        for begins in ["ov", ""] {
+            let line = format!("opstead show --data {data} {begins}");
+            let fish = || {
+                let mut fish = shell("fish", &["--no-config", "-c", FISH, &line]);
+                fish.env("HOME", daemon.folder());
+                fish
+            };
+            assert_eq!(eventually(fish, "over"), ["over:1\tdiagnostic.noop"]);
+        }
     }
 }
 

@@ -53,17 +53,16 @@ impl Line {
         }
     }
 
-    /// Of words as they are written, and which of them is being typed, perhaps one behind the last;
+    /// Of words without their quotes, and which of them is being typed, perhaps one behind the last;
     /// nothing if there is none.
     pub(super) fn of_words(mut words: Vec<String>, index: usize) -> Option<Self> {
         if index == words.len() {
             words.push(String::new());
         }
-        let written = words.get(index)?.clone();
         Some(Self {
-            words: words.iter().map(|word| unquoted(word)).collect(),
+            written: words.get(index)?.clone(),
+            words,
             index,
-            written,
             quote: None,
         })
     }
@@ -193,14 +192,12 @@ mod tests {
     }
 
     #[test]
-    fn a_shell_that_splits_words_itself_leaves_their_quotes() {
-        let words = ["opstead", "show", "--data", "\"a b\""]
-            .map(str::to_owned)
-            .to_vec();
-        let line = Line::of_words(words.clone(), 4).unwrap();
-        assert_eq!(line.words(), ["opstead", "show", "--data", "a b", ""]);
-        let line = Line::of_words(words, 1).unwrap();
-        assert_eq!(line.current(), "show");
-        assert_eq!(Line::of_words(Vec::new(), 1), None);
+    fn a_word_may_not_have_begun_yet() {
+        let words = ["opstead", "show", "a b"].map(str::to_owned).to_vec();
+        let line = Line::of_words(words.clone(), 3).unwrap();
+        assert_eq!(line.words(), ["opstead", "show", "a b", ""]);
+        let line = Line::of_words(words.clone(), 2).unwrap();
+        assert_eq!(line.current(), "a b");
+        assert_eq!(Line::of_words(words, 4), None);
     }
 }

@@ -22,12 +22,13 @@ use clap::{Command, ValueEnum};
 use clap_complete::env::{EnvCompleter, Fish};
 
 use super::arguments::Shell;
-use line::Line;
+use line::{Line, unquoted};
 
 /// What the commands are typed as.
 const PROGRAM: &str = "opstead";
 /// Names the shell that asks.
 const VARIABLE: &str = "_OPSTEAD_COMPLETE";
+
 /// What the shell is to read at its start.
 pub(super) fn script(shell: Shell) -> io::Result<String> {
     let completer = own_path();
@@ -70,12 +71,16 @@ fn completions(shell: Shell, command: Command, mut asked: Vec<String>) -> Option
         }
         Shell::Zsh => {
             let words = asked.split_off(asked.len().min(1));
+            let words = words.iter().map(|word| unquoted(word)).collect();
             let line = Line::of_words(words, asked.first()?.parse().ok()?)?;
             let mut command = names::with_names(command, &line);
             zsh::completions(&mut command, &line).ok()
         }
         Shell::Fish => {
-            let index = asked.len().checked_sub(1)?;
+            // The words are those before the cursor; only the last still has its quotes.
+            let current = unquoted(&asked.pop()?);
+            let index = asked.len();
+            asked.push(current);
             let line = Line::of_words(asked, index)?;
             let mut command = names::with_names(command, &line);
             let words = line.words().iter().map(OsString::from).collect();
