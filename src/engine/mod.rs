@@ -105,7 +105,7 @@ impl Engine {
         runtime: runtime::Handle,
         observer: Observer,
     ) -> Result<Self, StartError> {
-        let schemas = schemas::Schemas::compile(&executors)?;
+        let schemas = schemas::Schemas::compile(&state, &executors)?;
         let (handle, requests) = EngineHandle::new(schemas, &executors, journal.reader());
         let orders = turn::first_orders(&config, &state, &executors);
         let alarm = alarm::Alarm::new(&runtime, handle.clone());

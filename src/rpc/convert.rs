@@ -11,11 +11,13 @@ pub(super) fn json(json: &core::Json) -> Json {
     json.as_raw().to_owned()
 }
 
-pub(super) fn time(time: core::Time) -> Timestamp {
+/// A time on the wire.
+pub fn time(time: core::Time) -> Timestamp {
     Timestamp::from_unix_ms(time.0)
 }
 
-pub(super) fn state(state: core::OperationState) -> wire::OperationState {
+/// A state on the wire.
+pub fn state(state: core::OperationState) -> wire::OperationState {
     use core::OperationState as Core;
     match state {
         Core::Scheduled => wire::OperationState::Scheduled,
@@ -178,7 +180,7 @@ fn dependency(earlier: &core::Dependency) -> wire::Dependency {
 }
 
 /// The whole record; `reasons` are those of the same moment.
-pub(super) fn operation(operation: &core::Operation, reasons: &[core::Reason]) -> wire::Operation {
+pub fn operation(operation: &core::Operation, reasons: &[core::Reason]) -> wire::Operation {
     let (subject, request) = (&operation.subject, &operation.request);
     let (result, error) = match &operation.outcome {
         None => (None, None),
@@ -277,10 +279,7 @@ pub(super) fn declaration(method: &core::Declaration) -> wire::MethodDeclaration
         weight: method.weight,
         cancelable: method.cancelable,
         revertible: false,
-        on_interrupt: match method.on_interrupt {
-            core::OnInterrupt::Retry => wire::InterruptPolicy::Retry,
-            core::OnInterrupt::Fail => wire::InterruptPolicy::Fail,
-        },
+        on_interrupt: on_interrupt(method.on_interrupt),
         retry: method.retry.map(|retry| wire::RetryPolicy {
             max_attempts: retry.max_attempts,
             initial_ms: retry.initial_ms,
@@ -290,6 +289,14 @@ pub(super) fn declaration(method: &core::Declaration) -> wire::MethodDeclaration
         attempt_timeout_ms: method.attempt_timeout_ms,
         holds_schedule: method.holds_schedule,
         secrets: Vec::new(),
+    }
+}
+
+/// What becomes of an interrupted attempt, on the wire.
+pub fn on_interrupt(policy: core::OnInterrupt) -> wire::InterruptPolicy {
+    match policy {
+        core::OnInterrupt::Retry => wire::InterruptPolicy::Retry,
+        core::OnInterrupt::Fail => wire::InterruptPolicy::Fail,
     }
 }
 
@@ -311,7 +318,7 @@ pub(super) fn executor(executor: &core::Executor) -> wire::ExecutorInfo {
 }
 
 /// The alert that an event is, if it is one; without its subscription.
-fn alert(event: &core::Event, cursor: core::Cursor) -> Option<wire::Alert> {
+pub fn alert(event: &core::Event, cursor: core::Cursor) -> Option<wire::Alert> {
     let core::EventBody::Operation(body) = &event.body else {
         return None;
     };

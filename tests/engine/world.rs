@@ -407,7 +407,13 @@ impl Executor for Puppet {
             retry: Some(RETRY),
             ..retried("test.timed")
         };
+        let asked = Declaration {
+            kind: MethodKind::Query,
+            kwargs_schema: Json::from_value(&json!({"required": ["thing"]})).ok(),
+            ..retried("test.ask")
+        };
         [
+            asked,
             retried("test.run"),
             retried("test.noop"),
             retried("test.panic"),
