@@ -89,7 +89,7 @@ pub fn serve(options: ServeOptions) -> Result<(), ServeError> {
     let server = RpcServer::start(
         ground.listeners,
         rpc::Config {
-            allowed_hosts: config.listen.hosts,
+            allowed_hosts: config.listen.hosts.clone(),
             allowed_origins: config.listen.origins,
             limits,
             ..rpc::Config::new(ground.token)
