@@ -3,6 +3,11 @@
 
 mod support;
 
+#[path = "../support/witness.rs"]
+mod witness;
+
+mod exec_support;
+
 mod declarations;
 
 mod images;
@@ -18,3 +23,9 @@ mod repeating;
 mod full_disk;
 
 mod diagnostic;
+
+mod exec;
+
+mod exec_declarations;
+
+mod exec_ending;

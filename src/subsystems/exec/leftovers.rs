@@ -7,7 +7,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::time::{Duration, Instant};
-use std::{fs, io};
+use std::{fmt, fs, io};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
@@ -23,9 +23,6 @@ const GUARD_PATIENCE: Duration = Duration::from_secs(1);
 
 /// How long a killed process may take to be gone.
 const PATIENCE: Duration = Duration::from_secs(10);
-
-/// How long one look waits for those that it found.
-const LOOK: Duration = Duration::from_millis(100);
 
 /// Which data folder a process belongs to: device and inode, which two folders never share and
 /// which stay when a folder is renamed.
@@ -55,33 +52,31 @@ impl FolderMark {
 /// Fails if one of them cannot be ended.
 pub(super) fn end_leftovers(marks: &[(&str, &str)]) -> io::Result<()> {
     let began = Instant::now();
+    let mut left: Vec<Marked> = Vec::new();
     loop {
-        let found = find(marks)?;
-        if found.is_empty() {
+        left.extend(find(marks)?);
+        if left.is_empty() {
             return Ok(());
         }
         let guards_have_time = began.elapsed() < GUARD_PATIENCE;
-        for process in &found {
+        for process in &left {
             if !(process.is_guard && guards_have_time) {
-                tracing::warn!(
-                    pid = process.pid.as_raw_pid(),
-                    "ending what an earlier attempt left running"
-                );
-                // Who cannot be ended is still there at the next look.
-                let _ = pidfd_send_signal(&process.descriptor, Signal::KILL);
+                process.kill();
             }
         }
-        if began.elapsed() > PATIENCE {
-            let pids: Vec<String> = found
-                .iter()
-                .map(|process| process.pid.as_raw_pid().to_string())
-                .collect();
+        let patience = if guards_have_time {
+            GUARD_PATIENCE
+        } else {
+            PATIENCE
+        };
+        left = not_ended(left, began + patience)?;
+        if !left.is_empty() && began.elapsed() >= PATIENCE {
+            let pids: Vec<String> = left.iter().map(Marked::to_string).collect();
             return Err(io::Error::other(format!(
                 "an earlier attempt left running what cannot be ended: process {}",
                 pids.join(", ")
             )));
         }
-        wait_for(&found)?;
     }
 }
 
@@ -132,20 +127,41 @@ fn bears(environment: &[u8], marks: &[Vec<u8>]) -> bool {
         .all(|mark| variables.contains(&mark.as_slice()))
 }
 
-/// Waits a moment for all of these to end.
-fn wait_for(processes: &[Marked]) -> io::Result<()> {
-    let until = Instant::now() + LOOK;
+/// Waits until all have ended, or until that moment; returns those that have not.
+fn not_ended(processes: Vec<Marked>, until: Instant) -> io::Result<Vec<Marked>> {
+    let mut left = Vec::new();
     for process in processes {
-        let left = until.saturating_duration_since(Instant::now());
-        let timeout = Timespec {
-            tv_sec: 0,
-            tv_nsec: left.subsec_nanos().into(),
-        };
-        let mut ended = [PollFd::new(&process.descriptor, PollFlags::IN)];
-        match poll(&mut ended, Some(&timeout)) {
-            Ok(_) | Err(Errno::INTR) => {}
-            Err(error) => return Err(error.into()),
+        if !process.ends(until.saturating_duration_since(Instant::now()))? {
+            left.push(process);
         }
     }
-    Ok(())
+    Ok(left)
+}
+
+impl Marked {
+    fn kill(&self) {
+        tracing::warn!(pid = %self, "ending what an earlier attempt left running");
+        // It may have ended, or may not be ended, and then it is waited for.
+        let _ = pidfd_send_signal(&self.descriptor, Signal::KILL);
+    }
+
+    /// Waits for its end. Says whether it came.
+    fn ends(&self, timeout: Duration) -> io::Result<bool> {
+        let timeout = Timespec {
+            tv_sec: i64::try_from(timeout.as_secs()).unwrap_or(i64::MAX),
+            tv_nsec: timeout.subsec_nanos().into(),
+        };
+        let mut ended = [PollFd::new(&self.descriptor, PollFlags::IN)];
+        match poll(&mut ended, Some(&timeout)) {
+            Ok(count) => Ok(count > 0),
+            Err(Errno::INTR) => Ok(false),
+            Err(error) => Err(error.into()),
+        }
+    }
+}
+
+impl fmt::Display for Marked {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.pid.as_raw_pid().fmt(formatter)
+    }
 }

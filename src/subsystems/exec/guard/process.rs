@@ -80,10 +80,10 @@ async fn run(kill_after: Duration, program: &[OsString]) -> io::Result<Report> {
             _ = signals.child.recv() => {}
             () = any(&mut signals.end) => {
                 ward.told_to_end = true;
-                ward.stop();
+                ward.stop()?;
             }
             read = read(&mut control, &mut byte) => match read {
-                Ok(1) if byte == [STOP] => ward.stop(),
+                Ok(1) if byte == [STOP] => ward.stop()?,
                 _ => {
                     control = None;
                     ward.kill_at = Some(Instant::now());
@@ -135,15 +135,17 @@ impl Ward {
         }
     }
 
-    /// Asks the program to end. What has ended already is not asked.
-    fn stop(&mut self) {
-        if self.end.is_none() && !self.stopped {
+    /// Asks the program to end. One that has ended already is not asked, also if nobody took note
+    /// of it yet.
+    fn stop(&mut self) -> io::Result<()> {
+        if self.reap()? && self.end.is_none() && !self.stopped {
             self.stopped = true;
             self.kill_at
                 .get_or_insert_with(|| Instant::now() + self.kill_after);
             // The group is there as long as nobody took note of the program's end.
             let _ = kill_process_group(self.pid, Signal::TERM);
         }
+        Ok(())
     }
 
     /// Kills all that still runs, and looks again soon.
