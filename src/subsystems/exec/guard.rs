@@ -94,8 +94,6 @@ impl Guard {
             .envs(ward.environment)
             .env(GUARD_VARIABLE, "1")
             .current_dir("/")
-            // A Ctrl-C in the daemon's terminal is for the daemon.
-            .process_group(0)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())

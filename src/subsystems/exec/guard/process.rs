@@ -1,6 +1,7 @@
 //! The guard itself: it runs one program, ends it when told to, waits until everything that the
 //! program started is gone too, and reports.
 
+use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::future;
 use std::io::{self, Write};
@@ -10,7 +11,8 @@ use std::process::{Command, ExitCode, Stdio};
 use std::time::Duration;
 
 use rustix::process::{
-    Pid, Signal, WaitOptions, WaitStatus, getpid, kill_process_group, set_child_subreaper, wait,
+    Pid, Signal, WaitOptions, WaitStatus, getpid, kill_process, kill_process_group,
+    set_child_subreaper, setsid, wait,
 };
 use tokio::io::AsyncReadExt;
 use tokio::net::unix::pipe;
@@ -18,7 +20,7 @@ use tokio::runtime::Builder;
 use tokio::signal::unix::{self, SignalKind};
 use tokio::time::{Instant, sleep_until};
 
-use super::descendants::kill_descendants;
+use super::descendants::descendants;
 use super::{End, GUARD_VARIABLE, Report, STOP};
 
 /// How long what a program left may take to end by itself, as a `tee` does that its shell did not
@@ -67,6 +69,9 @@ pub fn guard(kill_after: Duration, program: &[OsString]) -> ExitCode {
 async fn run(kill_after: Duration, program: &[OsString]) -> io::Result<Report> {
     // Before there is a program, so that nothing of it is missed.
     let mut signals = Signals::new()?;
+    // A session of its own: a Ctrl-C in the daemon's terminal is for the daemon, nobody asks for a
+    // password there, and no group of a descendant is anybody else's.
+    setsid()?;
     set_child_subreaper(Some(getpid()))?;
     let control = io::stdin().as_fd().try_clone_to_owned()?;
     let mut control = Some(pipe::Receiver::from_owned_fd(control)?);
@@ -144,17 +149,27 @@ impl Ward {
                 .get_or_insert_with(|| Instant::now() + self.kill_after);
             // The group is there as long as nobody took note of the program's end.
             let _ = kill_process_group(self.pid, Signal::TERM);
+            // Who had gone into a group of its own is told there; nobody goes unseen in between.
+            let own = [self.pid, getpid()].map(Pid::as_raw_pid);
+            let groups: BTreeSet<i32> = descendants()?.iter().map(|one| one.group).collect();
+            let away = groups.into_iter().filter(|group| !own.contains(group));
+            for group in away.filter_map(Pid::from_raw) {
+                let _ = kill_process_group(group, Signal::TERM);
+            }
         }
         Ok(())
     }
 
     /// Kills all that still runs, and looks again soon.
     fn kill(&mut self) -> io::Result<()> {
-        let killed = kill_descendants()?;
+        let found = descendants()?;
+        for process in &found {
+            // It may have ended, or be another user's by now, and then it is waited for.
+            let _ = kill_process(process.pid, Signal::KILL);
+        }
         if self.end.is_some() && !self.stopped {
-            self.left = self
-                .left
-                .max(u32::try_from(killed.len()).unwrap_or(u32::MAX));
+            let count = u32::try_from(found.len()).unwrap_or(u32::MAX);
+            self.left = self.left.max(count);
         }
         self.kill_at = Some(Instant::now() + AGAIN);
         Ok(())
