@@ -11,8 +11,8 @@ use std::process::{Command, ExitCode, Stdio};
 use std::time::Duration;
 
 use rustix::process::{
-    Pid, Signal, WaitOptions, WaitStatus, getpid, kill_process, kill_process_group,
-    set_child_subreaper, setsid, wait,
+    Pid, Resource, Rlimit, Signal, WaitOptions, WaitStatus, getpid, getrlimit, kill_process,
+    kill_process_group, set_child_subreaper, setrlimit, setsid, wait,
 };
 use tokio::io::AsyncReadExt;
 use tokio::net::unix::pipe;
@@ -29,6 +29,9 @@ const LINGER: Duration = Duration::from_millis(250);
 
 /// How soon after a kill it is looked again for what was born meanwhile.
 const AGAIN: Duration = Duration::from_millis(100);
+
+/// How many open files programs expect to be allowed; who needs more can take more.
+const OPEN_FILES: u64 = 1024;
 
 /// A program that runs, or whose processes do.
 struct Ward {
@@ -61,8 +64,14 @@ pub fn guard(kill_after: Duration, program: &[OsString]) -> ExitCode {
     });
     match written {
         Ok(()) => ExitCode::SUCCESS,
-        // The daemon takes note of the missing report, or is gone.
-        Err(_) => ExitCode::FAILURE,
+        Err(error) => {
+            // Among the program's output. The daemon takes note of the missing report, or is gone.
+            let _ = writeln!(
+                io::stderr(),
+                "opstead: the guard of a program failed: {error}"
+            );
+            ExitCode::FAILURE
+        }
     }
 }
 
@@ -72,6 +81,7 @@ async fn run(kill_after: Duration, program: &[OsString]) -> io::Result<Report> {
     // A session of its own: a Ctrl-C in the daemon's terminal is for the daemon, nobody asks for a
     // password there, and no group of a descendant is anybody else's.
     setsid()?;
+    limit_open_files()?;
     set_child_subreaper(Some(getpid()))?;
     let control = io::stdin().as_fd().try_clone_to_owned()?;
     let mut control = Some(pipe::Receiver::from_owned_fd(control)?);
@@ -217,6 +227,20 @@ impl Report {
             left: 0,
         }
     }
+}
+
+/// The daemon takes as many as the system allows, and some programs go through all that they might
+/// have open.
+fn limit_open_files() -> io::Result<()> {
+    let limit = getrlimit(Resource::Nofile);
+    let lowered = Rlimit {
+        current: limit
+            .current
+            .map(|current| current.min(OPEN_FILES))
+            .or(Some(OPEN_FILES)),
+        ..limit
+    };
+    Ok(setrlimit(Resource::Nofile, lowered)?)
 }
 
 /// Reads a byte of what the daemon says; never, once it has said its last.
