@@ -294,10 +294,15 @@ async fn sigterm_for_everybody_is_an_interruption_too() {
     let daemon = home.start();
     let mut session = daemon.connect().await;
     let again = begin(&mut session, "again", "mild").await;
-    for pid in [again.program, again.guard] {
-        kill_process(pid, Signal::TERM).unwrap();
+    kill_process(again.program, Signal::TERM).unwrap();
+    // What it left behind is told of as soon as it is known that it has ended.
+    let mut operation = session.get("again").await;
+    while operation["nonFatalErrors"] == json!([]) {
+        let params = json!({"ids": ["again"], "until": "change", "after": operation["cursor"]});
+        let answer = session.ok("operations.wait", params).await;
+        operation = answer["operations"][0].clone();
     }
-    again.met.end().await;
+    again.met.ended();
     daemon.terminate();
     assert!(daemon.wait().await.success());
     let daemon = home.start();
