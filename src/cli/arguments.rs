@@ -1,7 +1,8 @@
 //! The command line: commands and their arguments. What they do is in `commands`.
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::num::NonZeroUsize;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
@@ -29,6 +30,8 @@ pub(super) struct Arguments {
 pub enum Command {
     /// Run the daemon until it is told to end (SIGTERM or Ctrl-C)
     Serve(ServeArguments),
+    /// Show what the journal of a stopped daemon holds; changes nothing
+    Journal(JournalArguments),
     /// Ask a daemon.
     #[command(flatten)]
     Client(ClientCommand),
@@ -90,16 +93,13 @@ pub(super) struct DaemonArguments {
         hide_env_values = true
     )]
     pub(super) connect: Option<Target>,
-    /// The daemon's data folder, in which its socket is; not looked at with --connect
-    #[arg(long, value_name = "DIR", env = "OPSTEAD_DATA", hide_env_values = true, default_value = DATA)]
-    pub(super) data: PathBuf,
-    /// The file that the token is in, admin.token of the data folder; needed for ws://
-    #[arg(
-        long,
-        value_name = "FILE",
-        env = "OPSTEAD_TOKEN_FILE",
-        hide_env_values = true
-    )]
+    /// The daemon's data folder, in which its socket is. Beside --connect ws://… the token is taken
+    /// from its admin.token. Left out, it is OPSTEAD_DATA or opstead-data, for the socket only
+    #[arg(long, value_name = "DIR")]
+    data: Option<PathBuf>,
+    /// The file that the token is in, needed for ws://. Left out, the token is the one in --data,
+    /// else OPSTEAD_TOKEN, else in the file OPSTEAD_TOKEN_FILE
+    #[arg(long, value_name = "FILE")]
     pub(super) token_file: Option<PathBuf>,
     /// Print JSON: one document, or one line for each item of a stream
     #[arg(long)]
@@ -181,6 +181,9 @@ pub struct WatchArguments {
     /// Begin with the alerts after this place in the log; 0 is its beginning
     #[arg(long, value_name = "CURSOR")]
     pub(super) after: Option<u64>,
+    /// The log that the cursor is a place of; watch tells it when it begins. Another log is refused
+    #[arg(long, value_name = "ID", requires = "after")]
+    pub(super) log: Option<String>,
     #[command(flatten)]
     pub(super) daemon: DaemonArguments,
 }
@@ -210,6 +213,46 @@ pub struct StatusArguments {
 #[derive(Debug, Args)]
 pub struct DemoArguments {}
 
+/// Arguments of `journal`.
+#[derive(Debug, Args)]
+pub struct JournalArguments {
+    /// The data folder of a daemon that does not run
+    #[arg(value_name = "DIR")]
+    pub(super) folder: PathBuf,
+    /// Show the events of these alert names
+    filter: Option<String>,
+    #[command(flatten)]
+    kind: FilterKindArguments,
+    /// Show the events after this place in the log; 0 is its beginning
+    #[arg(long, value_name = "CURSOR")]
+    pub(super) after: Option<u64>,
+    /// Show so many events at the most [default: 1000]
+    #[arg(long, value_name = "N")]
+    pub(super) limit: Option<NonZeroUsize>,
+    /// Show the record of this operation, and its events
+    #[arg(long, value_name = "OPERATION")]
+    pub(super) id: Option<String>,
+    /// Print JSON: one document, or one line for each event
+    #[arg(long)]
+    pub(super) json: bool,
+}
+
+impl DaemonArguments {
+    /// The data folder, as far as the command line names it.
+    pub(super) fn named_data(&self) -> Option<&Path> {
+        self.data.as_deref()
+    }
+
+    /// The data folder: the command line's, the environment's, or the usual one.
+    pub(super) fn data(&self) -> PathBuf {
+        let environment = || std::env::var_os("OPSTEAD_DATA").filter(|path| !path.is_empty());
+        self.data
+            .clone()
+            .or_else(|| environment().map(PathBuf::from))
+            .unwrap_or_else(|| PathBuf::from(DATA))
+    }
+}
+
 impl ClientCommand {
     /// Whether the answer is wanted as JSON.
     pub(super) const fn json(&self) -> bool {
@@ -235,6 +278,14 @@ impl FilterArguments {
 impl WaitArguments {
     pub(super) fn filter(&self) -> Filter {
         self.kind.filter(&self.filter)
+    }
+}
+
+impl JournalArguments {
+    /// Which events; nothing if no filter was given.
+    pub(super) fn filter(&self) -> Option<Filter> {
+        let pattern = self.filter.as_deref()?;
+        Some(self.kind.filter(pattern))
     }
 }
 

@@ -1,19 +1,24 @@
 //! The help that comes from tables: exit codes, and the daemon's own methods.
 
-use std::fmt::Write;
+use std::fmt::Write as _;
+use std::io::Write as _;
 
 use clap::{CommandFactory, FromArgMatches};
 use opstead_client::schema::{METHODS, Method};
 
 use super::arguments::{Arguments, Command};
+use super::error::usage_document;
 use super::exit::EXITS;
 
 const ENVIRONMENT: &str = "\
 Environment:
   OPSTEAD_CONNECT     as --connect
-  OPSTEAD_DATA        as --data
+  OPSTEAD_DATA        as --data, for the socket and for serve
+  OPSTEAD_TOKEN       the token itself
   OPSTEAD_TOKEN_FILE  as --token-file
-  OPSTEAD_TOKEN       the token itself";
+
+The token for ws:// is the first of: --token-file, admin.token in --data, OPSTEAD_TOKEN,
+OPSTEAD_TOKEN_FILE.";
 
 const CALL_EXAMPLES: &str = "\
 Examples:
@@ -24,10 +29,23 @@ Examples:
 
 /// Reads the command line, or ends the program with help or with what is wrong.
 pub(super) fn parse() -> Command {
-    let matches = command().get_matches();
-    match Arguments::from_arg_matches(&matches) {
+    let parsed = command()
+        .try_get_matches()
+        .and_then(|matches| Arguments::from_arg_matches(&matches));
+    match parsed {
         Ok(arguments) => arguments.command,
-        Err(error) => error.exit(),
+        Err(error) => {
+            let wants_json = std::env::args_os().any(|argument| argument == "--json");
+            // Help and version go to stdout, and are no errors.
+            if error.use_stderr() && wants_json {
+                let text = error.to_string();
+                let message = text.lines().next().unwrap_or_default();
+                let document = usage_document(message.trim_start_matches("error: "));
+                // The exit code says the same, should nobody read.
+                let _nobody_reads = writeln!(std::io::stdout(), "{document}");
+            }
+            error.exit()
+        }
     }
 }
 
@@ -41,7 +59,7 @@ fn command() -> clap::Command {
                 own_methods(),
                 exit_codes()
             )),
-            "serve" | "demo" => command,
+            "demo" => command,
             _ => command.after_help(exit_codes()),
         })
 }

@@ -40,6 +40,11 @@ impl Output {
     }
 }
 
+/// A line on stderr. Somebody who is gone is nobody to tell.
+pub(super) fn note(line: &str) {
+    let _gone = writeln!(io::stderr(), "{}", plain(line));
+}
+
 fn write(lines: &[String]) -> Result<(), CliError> {
     let mut stdout = io::stdout().lock();
     for line in lines {

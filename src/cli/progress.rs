@@ -5,7 +5,7 @@ use std::io::{self, IsTerminal, Write};
 
 use opstead_client::schema::OperationInfo;
 
-use super::output::plain;
+use super::output::{note, plain};
 use super::words;
 
 /// Where there is no terminal to ask.
@@ -53,7 +53,7 @@ impl Progress {
         match self.way {
             Way::Nothing => {}
             Way::Lines if text == self.shown => {}
-            Way::Lines => eprintln!("{text}"),
+            Way::Lines => note(&text),
             Way::Bar => {
                 let line = format!("{} {text}", bar(info.percentage.known(), CELLS));
                 let fitting: String = line.chars().take(columns().saturating_sub(1)).collect();
@@ -67,7 +67,7 @@ impl Progress {
     pub(super) fn note(&mut self, text: &str) {
         match self.way {
             Way::Nothing => {}
-            Way::Lines => eprintln!("{text}"),
+            Way::Lines => note(text),
             Way::Bar => draw(&format!("{CLEAR}{text}\n")),
         }
     }

@@ -5,6 +5,7 @@ mod calls;
 mod demo;
 mod errors;
 mod following;
+mod journal;
 mod operations;
 mod serving;
 mod streams;

@@ -50,11 +50,21 @@ impl Daemon {
         self.folder.path()
     }
 
-    /// kill -9, and another one on the same folder.
-    pub(crate) fn kill_and_start(&mut self) {
+    /// kill -9.
+    pub(crate) fn kill(&mut self) {
         self.process.kill().unwrap();
         self.process.wait().unwrap();
+    }
+
+    /// Another one on the same folder.
+    pub(crate) fn start_again(&mut self) {
         (self.process, self.url) = serve(self.folder.path());
+    }
+
+    /// kill -9, and another one on the same folder.
+    pub(crate) fn kill_and_start(&mut self) {
+        self.kill();
+        self.start_again();
     }
 
     /// A command that finds this daemon by its data folder.
@@ -80,9 +90,7 @@ impl Daemon {
 
     /// Starts a command whose output is read while it runs.
     pub(crate) fn spawn(&self, arguments: &[&str]) -> Running {
-        let mut command = self.command(arguments);
-        command.stdout(Stdio::piped()).stderr(Stdio::piped());
-        Running(command.spawn().unwrap())
+        Running::of(&mut self.command(arguments))
     }
 
     /// An operation that holds a claim on an image until it is canceled.
@@ -166,6 +174,17 @@ pub(crate) fn words_of(text: &str) -> Vec<String> {
 pub(crate) struct Running(Child);
 
 impl Running {
+    pub(crate) fn of(command: &mut Command) -> Self {
+        command.stdout(Stdio::piped()).stderr(Stdio::piped());
+        Self(command.spawn().unwrap())
+    }
+
+    /// With somebody else reading what it writes to stdout.
+    pub(crate) fn into(command: &mut Command, stdout: impl Into<Stdio>) -> Self {
+        command.stdout(stdout).stderr(Stdio::piped());
+        Self(command.spawn().unwrap())
+    }
+
     pub(crate) fn stdout(&mut self) -> impl Iterator<Item = String> + use<> {
         BufReader::new(self.0.stdout.take().unwrap())
             .lines()

@@ -2,6 +2,7 @@
 
 mod call;
 mod cancel;
+pub(super) mod journal;
 mod show;
 mod status;
 mod tasks;

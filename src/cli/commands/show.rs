@@ -19,7 +19,7 @@ pub(super) async fn run(arguments: ShowArguments) -> Result<Exit, CliError> {
     Ok(Exit::Done)
 }
 
-fn lines(operation: &Operation) -> Vec<String> {
+pub(super) fn lines(operation: &Operation) -> Vec<String> {
     let time = |time: Option<Timestamp>| time.map(|time| time.to_string()).unwrap_or_default();
     let claims: Vec<String> = operation
         .claims
