@@ -209,8 +209,8 @@ def test_ctrl_c_interrupts_and_loses_nothing(host: opstead.Host) -> None:
         main = threading.main_thread().ident
         assert main is not None
         timer = threading.Timer(0.2, lambda: signal.pthread_kill(main, signal.SIGINT))
-        timer.start()
         with pytest.raises(KeyboardInterrupt):
+            timer.start()
             next(events)
         timer.join()
         noops(host, ["a"])
