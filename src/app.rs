@@ -90,7 +90,7 @@ pub fn serve(options: ServeOptions) -> Result<(), ServeError> {
         ground.listeners,
         rpc::Config {
             allowed_hosts: config.listen.hosts.clone(),
-            allowed_origins: config.listen.origins.clone(),
+            allowed_origins: config.listen.origins,
             limits,
             ..rpc::Config::new(ground.token)
         },

@@ -11,6 +11,7 @@ use serde::Serialize;
 use serde_json::json;
 
 use super::exit::Exit;
+use super::failure;
 use super::output::note;
 use super::stopped::JournalFault;
 use super::words;
@@ -247,13 +248,13 @@ fn tell_refusal(error: &ErrorObject) -> Told {
                        is stored."
                 .to_owned(),
             details: words::reasons(&details.reasons),
-            hint: "opstead show ID tells of what it conflicts with".to_owned(),
+            hint: "opstead show ID tells more of an operation that is outstanding".to_owned(),
         };
     }
     let lines: Vec<String> = details
         .faults
         .iter()
-        .map(|fault| format!("  {}: {}", fault.pointer, fault.message))
+        .map(|fault| format!("  {}", failure::fault(fault)))
         .collect();
     let (exit, hint) = exit_and_hint(error.code, known);
     let hint = match (details.use_method, details.state) {
@@ -263,7 +264,7 @@ fn tell_refusal(error: &ErrorObject) -> Told {
     };
     // Faults have a line each; the message lists them once more.
     let sentence = match lines.is_empty() {
-        true => format!("opstead: {error}."),
+        true => format!("opstead: {}.", failure::sentence(error)),
         false => format!(
             "opstead: the arguments are not the method's ({}).",
             error.code
@@ -281,10 +282,10 @@ fn tell_refusal(error: &ErrorObject) -> Told {
 fn exit_and_hint(code: i32, known: Option<ErrorCode>) -> (Exit, &'static str) {
     use ErrorCode as Code;
     match (code, known) {
-        (METHOD_NOT_FOUND, _) => (Exit::Usage, "opstead call methods.list shows the methods"),
+        (METHOD_NOT_FOUND, _) => (Exit::Usage, "opstead methods shows the methods"),
         (INVALID_PARAMS, _) => (
             Exit::Usage,
-            "opstead call methods.list shows the arguments of each method",
+            "opstead methods NAME shows the arguments of a method, opstead call --help the daemon's own",
         ),
         (PARSE_ERROR | INVALID_REQUEST, _) => (Exit::Usage, ""),
         (_, Some(Code::InvalidFilter)) => (
@@ -354,15 +355,15 @@ mod tests {
         assert_eq!(
             told.details,
             [
-                "  Resource: image vm",
-                "  Operation: delete",
-                "  Blocked by: storage.Image.vm.1"
+                "  Blocked by: storage.Image.vm.1, whose claim is",
+                "    Resource: image vm",
+                "    Operation: delete",
             ]
         );
     }
 
     #[test]
-    fn every_fault_is_told_with_its_pointer() {
+    fn every_fault_is_told_with_its_place() {
         let fault = |pointer: &str| Fault {
             pointer: pointer.to_owned(),
             message: "is wrong".to_owned(),
@@ -372,7 +373,7 @@ mod tests {
             vec![fault("/a"), fault("/b/0")],
         ));
         assert_eq!(told.exit, Exit::Usage);
-        assert_eq!(told.details, ["  /a: is wrong", "  /b/0: is wrong"]);
+        assert_eq!(told.details, ["  a: is wrong", "  b/0: is wrong"]);
     }
 
     #[test]

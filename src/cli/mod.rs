@@ -9,9 +9,11 @@
 //! | `interrupt` | Ctrl-C |
 //! | `connection` | which daemon is meant |
 //! | `values` | `key=value` arguments, typed by a method's schema |
-//! | `output`, `pretty`, `table`, `words`, `progress` | what is shown |
+//! | `schema` | a method's schema in words, and a call as an example |
+//! | `terminal`, `output`, `pretty`, `table`, `words`, `failure`, `progress` | what is shown |
+//! | `follow`, `pages` | an operation followed to its end, listings read page after page |
+//! | `completion` | what a shell completes, asked from the daemon |
 //! | `stopped` | what is to be known of a stopped daemon's journal |
-//! | `follow` | an operation followed to its end |
 //! | `commands` | one file a command |
 //! | `demo` | the whole daemon shown in a quarter of a minute |
 
@@ -21,16 +23,22 @@ mod help;
 mod commands;
 mod demo;
 
+mod completion;
+
 mod connection;
 mod follow;
 mod interrupt;
+mod pages;
+mod schema;
 mod stopped;
 mod values;
 
+mod failure;
 mod output;
 mod pretty;
 mod progress;
 mod table;
+mod terminal;
 mod words;
 
 mod error;

@@ -193,6 +193,9 @@ const LIBRARIES: &[(&str, &[&str])] = &[
     ("ulid", &["engine", "journal"]),
     ("toml", &["app"]),
     ("clap", &["cli"]),
+    ("clap_complete", &["cli"]),
+    ("shlex", &["cli"]),
+    ("unicode_width", &["cli"]),
     ("anyhow", &["cli", "main"]),
     ("soketto", &[]),
 ];

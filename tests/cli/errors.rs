@@ -119,7 +119,7 @@ fn a_wrong_token_is_77() {
 #[test]
 fn a_bad_filter_is_2_with_its_place() {
     let daemon = Daemon::start();
-    for command in ["tasks", "watch", "wait"] {
+    for command in ["tasks", "list", "objects", "methods", "watch", "wait"] {
         refused(&daemon.run(&[command, "a[b"]), 2, "at character 1");
         refused(
             &daemon.run(&[command, "a(b", "--type", "regexp"]),
@@ -138,6 +138,13 @@ fn usage_is_2() {
         &["show"],
         &["status", "--frobnicate"],
         &["watch", "--type", "perl"],
+        &["tasks", "--resource", "image"],
+        &["tasks", "--limit", "5"],
+        &["list", "--state", "open"],
+        &["list", "--state", "failed", "--all"],
+        &["list", "--limit", "0"],
+        &["methods", "diagnostic.nothing"],
+        &["completions", "csh"],
         &["wait", "*", "--timeout", "soon"],
         &["status", "--connect", "http://localhost:1"],
         &["call", "diagnostic.noop", "novalue"],
@@ -159,8 +166,12 @@ fn usage_is_2() {
 fn faults_are_told_with_their_places() {
     let daemon = Daemon::start();
     let ran = daemon.run(&["call", "storage.createImage", "image=../x", "sizeBytes=0"]);
-    refused(&ran, 2, "/kwargs/image: ");
-    assert!(ran.stderr.contains("/kwargs/sizeBytes: "), "{ran:?}");
+    refused(&ran, 2, "\n  image: ");
+    assert!(ran.stderr.contains("\n  sizeBytes: "), "{ran:?}");
+    // A program is told where it is in what was sent.
+    let ran = daemon.run(&["call", "storage.createImage", "image=../x", "--json"]);
+    let faults = &ran.document()["error"]["data"]["faults"];
+    assert_eq!(faults[1]["pointer"], "/kwargs/image", "{ran:?}");
 }
 
 #[test]
@@ -188,12 +199,13 @@ fn what_is_understood_but_cannot_be_is_65() {
     );
 }
 
+/// As with `| head`; it is noticed also when there is nothing more to write.
 #[test]
 fn a_reader_that_goes_away_is_no_error() {
     let daemon = Daemon::start();
-    let mut watch = daemon.spawn(&["watch", "--after", "0"]);
-    drop(watch.stdout());
     daemon.json(&["call", "diagnostic.noop", "--wait"]);
+    let mut watch = daemon.spawn(&["watch", "--after", "0"]);
+    assert!(watch.stdout().any(|line| line.contains("completed")));
     let ran = watch.end();
     assert_eq!(ran.code, 0);
     assert_eq!(ran.stderr.lines().count(), 1, "where it begins: {ran:?}");

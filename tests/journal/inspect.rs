@@ -275,7 +275,7 @@ fn daemons_and_copies_keep_out_of_each_others_way() {
     let stopped = opstead::journal::Stopped::hold(folder.path()).unwrap();
     assert!(matches!(open(folder.path()), Err(OpenError::InUse { .. })));
     inspect(folder.path(), |inspection| {
-        assert!(inspection.report().opened.is_ok())
+        assert!(inspection.report().opened.is_ok());
     });
     drop(stopped);
     open(folder.path()).unwrap();

@@ -110,7 +110,7 @@ fn look<S: StoppedJournal>(arguments: &JournalArguments, path: &Path) -> Result<
 
 fn show_operation(journal: &impl StoppedJournal, id: &str, output: Output) -> Result<(), CliError> {
     match journal.operation(id) {
-        Ok(Some(operation)) => output.show(&operation, || show::lines(&operation)),
+        Ok(Some(operation)) => output.show(&operation, || show::lines(&operation, None)),
         Ok(None) => {
             note(&format!("No operation {id} is kept; these are its events."));
             Ok(())
