@@ -109,7 +109,7 @@ impl Attachment {
     pub async fn drain(mut self) {
         self.set_capacity(0);
         // The count is there for as long as the keeper is.
-        let _gone = self.idle.wait_for(|running| *running == 0).await;
+        drop(self.idle.wait_for(|running| *running == 0).await);
         self.leave().await;
     }
 

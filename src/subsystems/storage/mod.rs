@@ -94,8 +94,9 @@ impl Storage {
             })
             .transpose()?;
         let workshop = Workshop {
-            pool: Arc::new(Pool::open(&config.pool)?),
+            // First what makes nothing.
             import_folders: ImportFolders::open(&config.import_folders)?,
+            pool: Arc::new(Pool::open(&config.pool)?),
             throttle: rate.map(Throttle::new),
         };
         Ok(Self {
