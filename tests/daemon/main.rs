@@ -8,6 +8,9 @@ mod support;
 #[path = "../support/power_cut.rs"]
 mod power_cut;
 
+#[path = "../support/witness.rs"]
+mod witness;
+
 #[path = "../../clients/rust/examples/manager.rs"]
 #[allow(dead_code, reason = "its main function is the example's own")]
 mod manager_example;
@@ -20,6 +23,7 @@ mod alerts;
 mod bad_input;
 mod claims;
 mod errors;
+mod exec;
 mod following;
 mod full_disk;
 mod interrupted;

@@ -1,7 +1,13 @@
 //! The built-in subsystems, driven through the executor boundary as the engine drives them, on real
 //! files in folders of their own.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod support;
+
+#[path = "../support/witness.rs"]
+mod witness;
+
+mod exec_support;
 
 mod declarations;
 
@@ -18,3 +24,9 @@ mod repeating;
 mod full_disk;
 
 mod diagnostic;
+
+mod exec;
+
+mod exec_declarations;
+
+mod exec_ending;
