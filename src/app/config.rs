@@ -51,6 +51,8 @@ pub struct StorageSection {
     pub capacity: Option<NonZeroU32>,
     /// How fast all copies together may write.
     pub copy_bytes_per_second: Option<NonZeroU64>,
+    /// The program `qemu-img`; looked for in `PATH` if left out.
+    pub qemu_img: Option<PathBuf>,
 }
 
 /// The subsystem `diagnostic`.
@@ -165,6 +167,7 @@ impl Config {
             import_folders: own.import_folders.clone(),
             capacity: own.capacity.map_or(default.capacity, NonZeroU32::get),
             copy_bytes_per_second: own.copy_bytes_per_second.map(NonZeroU64::get),
+            qemu_img: own.qemu_img.clone().unwrap_or(default.qemu_img),
             ..default
         }
     }

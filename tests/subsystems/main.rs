@@ -17,4 +17,14 @@ mod repeating;
 
 mod full_disk;
 
+mod qcow2;
+
+mod merging;
+
+mod checking;
+
+mod foreign;
+
+mod qemu_img;
+
 mod diagnostic;
