@@ -7,7 +7,7 @@ use std::io::Write;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use thiserror::Error;
 use tokio::runtime::{Builder, Runtime};
@@ -21,10 +21,14 @@ use crate::engine::{Engine, EngineConfig, RecoveryError, StartError, recover};
 use crate::journal::{AppendError, Journal, OpenError, SledJournal, abort_when_storage_panics};
 use crate::rpc::{self, Api, RpcServer, Token, TokenError, convert, method_table};
 use crate::subsystems::diagnostic::Diagnostic;
+use crate::subsystems::exec::Exec;
 use crate::subsystems::storage::Storage;
 
 /// How long attempts may take to notice that the daemon ends; they go on at the next start.
-const ATTEMPTS_GRACE: Duration = Duration::from_secs(2);
+const ATTEMPTS_GRACE: Duration = Duration::from_secs(3);
+
+/// How long programs among them have to end by themselves; then they are killed.
+const PROGRAMS_GRACE: Duration = Duration::from_secs(2);
 
 /// What `opstead serve` was told.
 #[derive(Clone, Debug)]
@@ -103,7 +107,11 @@ pub fn serve(options: ServeOptions) -> Result<(), ServeError> {
     let reader = journal.reader();
     let state = recover(&*reader)?;
     let token = Token::load_or_create(&options.data)?;
-    let executors = executors(&config, &options)?;
+    let exec = Exec::open(config.exec(&options.data)).map_err(|source| ServeError::Subsystem {
+        subsystem: "exec",
+        source,
+    })?;
+    let executors = executors(&config, &options, &exec)?;
     let limits = config.rpc_limits();
     let mut hub_limits = HubLimits::default();
     // Sizes in the hub are estimates, so they keep well below.
@@ -138,7 +146,9 @@ pub fn serve(options: ServeOptions) -> Result<(), ServeError> {
     let signals = Signals::new(&runtime).map_err(ServeError::Setup)?;
     announce(&server);
     let result = run(&runtime, signals, engine, server);
-    runtime.shutdown_timeout(ATTEMPTS_GRACE);
+    let told = Instant::now();
+    runtime.block_on(exec.end(PROGRAMS_GRACE));
+    runtime.shutdown_timeout(ATTEMPTS_GRACE.saturating_sub(told.elapsed()));
     result
 }
 
@@ -206,6 +216,7 @@ fn make_folder(path: &std::path::Path) -> Result<(), ServeError> {
 fn executors(
     config: &Config,
     options: &ServeOptions,
+    exec: &Exec,
 ) -> Result<Vec<Arc<dyn Executor>>, ServeError> {
     let storage =
         Storage::open(config.storage(&options.data)).map_err(|source| ServeError::Subsystem {
@@ -216,6 +227,7 @@ fn executors(
     if config.diagnostic.enabled {
         executors.push(Arc::new(Diagnostic));
     }
+    executors.extend(exec.executors());
     Ok(executors)
 }
 

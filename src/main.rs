@@ -1,9 +1,11 @@
 //! The program: the daemon, or one of its clients.
 
 use std::process::ExitCode;
+use std::time::Duration;
 
 use opstead::app::{ServeOptions, serve};
-use opstead::cli::{self, Command, ServeArguments};
+use opstead::cli::{self, Command, ExecGuardArguments, ServeArguments};
+use opstead::subsystems::exec;
 
 /// A registration allocates some dozens of small pieces on one thread and frees them on another,
 /// which is what this allocator is good at.
@@ -13,6 +15,7 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 fn main() -> ExitCode {
     match cli::parse() {
         Command::Serve(arguments) => daemon(arguments),
+        Command::ExecGuard(arguments) => guard(arguments),
         Command::Client(command) => cli::run(command),
     }
 }
@@ -39,4 +42,11 @@ fn daemon(arguments: ServeArguments) -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+fn guard(arguments: ExecGuardArguments) -> ExitCode {
+    exec::guard(
+        Duration::from_millis(arguments.kill_after_ms),
+        &arguments.program,
+    )
 }

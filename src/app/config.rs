@@ -1,5 +1,7 @@
 //! The configuration file: TOML, every member optional, unknown ones refused.
 
+mod exec;
+
 use std::num::{NonZeroU32, NonZeroU64, NonZeroUsize};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -11,7 +13,9 @@ use crate::engine::Retention;
 use crate::filter::MAX_PATTERN_BYTES;
 use crate::journal::Options;
 use crate::rpc;
+use crate::subsystems::exec::{ExecConfig, Program};
 use crate::subsystems::storage::StorageConfig;
+use exec::{ExecSection, programs};
 
 /// All that can be configured.
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -23,10 +27,15 @@ pub struct Config {
     pub storage: StorageSection,
     /// The subsystem `diagnostic`.
     pub diagnostic: DiagnosticSection,
+    /// The subsystem `exec`.
+    exec: ExecSection,
     /// How long things are kept.
     pub retention: RetentionSection,
     /// Bounds.
     pub limits: LimitsSection,
+    /// The programs, found good.
+    #[serde(skip)]
+    programs: Vec<Program>,
 }
 
 /// Whom the listener trusts beside this machine.
@@ -106,7 +115,7 @@ pub enum ConfigError {
         /// Why.
         source: std::io::Error,
     },
-    /// The file says something that is not allowed; the message names line and column.
+    /// The file says something that is not allowed; the message names lines and columns.
     #[error("the configuration file {} is wrong: {message}", .path.display())]
     Wrong {
         /// Which file.
@@ -126,10 +135,29 @@ impl Config {
             path: path.to_owned(),
             source,
         })?;
-        toml::from_str(&text).map_err(|error| ConfigError::Wrong {
+        Self::parse(&text).map_err(|message| ConfigError::Wrong {
             path: path.to_owned(),
-            message: error.to_string().trim_end().to_owned(),
+            message,
         })
+    }
+
+    fn parse(text: &str) -> Result<Self, String> {
+        let parsed = toml::from_str(text).map_err(|error| error.to_string().trim_end().to_owned());
+        let mut config: Self = parsed?;
+        config.programs = programs(&config.exec).map_err(|faults| {
+            let faults: Vec<String> = faults.iter().map(|fault| fault.told(text)).collect();
+            faults.join("; ")
+        })?;
+        Ok(config)
+    }
+
+    pub(super) fn exec(&self, data: &Path) -> ExecConfig {
+        ExecConfig {
+            // The file that runs, also when another version has been put in its place.
+            guard: "/proc/self/exe".into(),
+            data: data.to_owned(),
+            programs: self.programs.clone(),
+        }
     }
 
     pub(super) fn journal_options(&self) -> Options {

@@ -33,7 +33,7 @@ mod exit;
 
 use std::process::ExitCode;
 
-pub use arguments::{ClientCommand, Command, ServeArguments};
+pub use arguments::{ClientCommand, Command, ExecGuardArguments, ServeArguments};
 
 /// Reads the command line. What it does not understand ends the program with 2, as help ends it
 /// with 0.

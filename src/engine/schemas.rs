@@ -86,18 +86,27 @@ impl Compiled {
         let Some(schema) = &declaration.kwargs_schema else {
             return Ok(Self(None));
         };
-        let schema: Value = schema.parse().map_err(|error| error.to_string())?;
-        let mut schemas = boon::Schemas::new();
-        let mut compiler = Compiler::new();
-        compiler.use_loader(Box::new(NoLoader));
-        compiler
-            .add_resource(ADDRESS, schema)
-            .map_err(|error| error.to_string())?;
-        let index = compiler
-            .compile(ADDRESS, &mut schemas)
-            .map_err(|error| error.to_string())?;
-        Ok(Self(Some((schemas, index))))
+        compile(schema).map(|compiled| Self(Some(compiled)))
     }
+}
+
+/// Checks that a text is a JSON Schema and whole in itself. The error says what is wrong.
+pub fn check_schema(schema: &Json) -> Result<(), String> {
+    compile(schema).map(drop)
+}
+
+fn compile(schema: &Json) -> Result<(boon::Schemas, SchemaIndex), String> {
+    let schema: Value = schema.parse().map_err(|error| error.to_string())?;
+    let mut schemas = boon::Schemas::new();
+    let mut compiler = Compiler::new();
+    compiler.use_loader(Box::new(NoLoader));
+    compiler
+        .add_resource(ADDRESS, schema)
+        .map_err(|error| error.to_string())?;
+    let index = compiler
+        .compile(ADDRESS, &mut schemas)
+        .map_err(|error| error.to_string())?;
+    Ok((schemas, index))
 }
 
 /// The faults at the leaves; the branches only say that something below is wrong.

@@ -74,7 +74,7 @@ const RULES: &[Rule] = &[
             "crate::engine::executor",
             "crate::subsystems",
         ],
-        but_not: &["crate::subsystems::diagnostic"],
+        but_not: &["crate::subsystems::diagnostic", "crate::subsystems::exec"],
     },
     Rule {
         module: "subsystems::diagnostic",
@@ -83,7 +83,19 @@ const RULES: &[Rule] = &[
             "crate::engine::executor",
             "crate::subsystems",
         ],
-        but_not: &["crate::subsystems::storage"],
+        but_not: &["crate::subsystems::storage", "crate::subsystems::exec"],
+    },
+    Rule {
+        module: "subsystems::exec",
+        may: &[
+            "opstead_core",
+            "crate::engine::executor",
+            "crate::subsystems",
+        ],
+        but_not: &[
+            "crate::subsystems::storage",
+            "crate::subsystems::diagnostic",
+        ],
     },
     // The transport: it knows the protocol, and nothing of what the methods do.
     Rule {
@@ -166,6 +178,7 @@ const LIBRARIES: &[(&str, &[&str])] = &[
     ("hyper", &["rpc"]),
     ("hyper_util", &["rpc"]),
     ("tower", &["rpc"]),
+    ("regex", &["subsystems"]),
     ("regex_automata", &["filter"]),
     ("regex_syntax", &["filter"]),
     ("boon", &["engine"]),

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use crate::support::Site;
 
-fn accepts(declaration: &Declaration, kwargs: &Value) -> bool {
+pub(crate) fn accepts(declaration: &Declaration, kwargs: &Value) -> bool {
     let schema = declaration.kwargs_schema.as_ref().expect("schema");
     let mut schemas = Schemas::new();
     let mut compiler = Compiler::new();

@@ -3,6 +3,11 @@
 
 mod support;
 
+#[path = "../support/witness.rs"]
+mod witness;
+
+mod exec_support;
+
 mod declarations;
 
 mod images;
@@ -28,3 +33,9 @@ mod foreign;
 mod qemu_img;
 
 mod diagnostic;
+
+mod exec;
+
+mod exec_declarations;
+
+mod exec_ending;

@@ -30,6 +30,8 @@ pub(crate) struct Attempt {
     number: u32,
     updates: Mutex<Vec<InfoUpdate>>,
     on_progress: OnProgress,
+    /// None: there must be none.
+    errors: Option<Mutex<Vec<Failure>>>,
     pub(crate) cancel: CancellationToken,
     /// Fires when the executor waits for the cancellation.
     pub(crate) awaited: CancellationToken,
@@ -43,6 +45,7 @@ impl Attempt {
             number: 1,
             updates: Mutex::default(),
             on_progress: Box::new(|_| {}),
+            errors: None,
             cancel: CancellationToken::new(),
             awaited: CancellationToken::new(),
         }
@@ -62,6 +65,18 @@ impl Attempt {
     pub(crate) fn on_progress(mut self, callback: impl Fn(&Value) + Send + Sync + 'static) -> Self {
         self.on_progress = Box::new(callback);
         self
+    }
+
+    /// Takes non-fatal errors, which are else a defect.
+    pub(crate) fn taking_errors(mut self) -> Self {
+        self.errors = Some(Mutex::default());
+        self
+    }
+
+    /// The non-fatal errors.
+    pub(crate) fn errors(&self) -> Vec<Failure> {
+        let errors = self.errors.as_ref().expect("taking errors");
+        errors.lock().expect("errors").clone()
     }
 
     pub(crate) async fn run(
@@ -107,7 +122,10 @@ impl Task for Attempt {
     }
 
     fn non_fatal_error(&self, failure: Failure) {
-        panic!("unexpected: {failure:?}");
+        match &self.errors {
+            Some(errors) => errors.lock().expect("errors").push(failure),
+            None => panic!("unexpected: {failure:?}"),
+        }
     }
 
     fn is_canceled(&self) -> bool {
