@@ -17,6 +17,9 @@ use crate::subsystems::exec::{ExecConfig, Program};
 use crate::subsystems::storage::StorageConfig;
 use exec::{ExecSection, programs};
 
+/// The file that runs, also when another version has been put in its place.
+const OWN_PROGRAM: &str = "/proc/self/exe";
+
 /// All that can be configured.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -153,8 +156,7 @@ impl Config {
 
     pub(super) fn exec(&self, data: &Path) -> ExecConfig {
         ExecConfig {
-            // The file that runs, also when another version has been put in its place.
-            guard: "/proc/self/exe".into(),
+            guard: OWN_PROGRAM.into(),
             data: data.to_owned(),
             programs: self.programs.clone(),
         }
@@ -190,7 +192,8 @@ impl Config {
 
     pub(super) fn storage(&self, data: &Path) -> StorageConfig {
         let own = &self.storage;
-        let default = StorageConfig::new(own.pool.clone().unwrap_or_else(|| data.join("pool")));
+        let pool = own.pool.clone().unwrap_or_else(|| data.join("pool"));
+        let default = StorageConfig::new(pool, OWN_PROGRAM);
         StorageConfig {
             import_folders: own.import_folders.clone(),
             capacity: own.capacity.map_or(default.capacity, NonZeroU32::get),

@@ -83,7 +83,17 @@ const RULES: &[Rule] = &[
             "crate::engine::executor",
             "crate::subsystems",
         ],
-        but_not: &["crate::subsystems::storage", "crate::subsystems::exec"],
+        but_not: &[
+            "crate::subsystems::storage",
+            "crate::subsystems::exec",
+            "crate::subsystems::process",
+        ],
+    },
+    // How programs are run, which is for those that run any.
+    Rule {
+        module: "subsystems::process",
+        may: &[],
+        but_not: &[],
     },
     Rule {
         module: "subsystems::exec",

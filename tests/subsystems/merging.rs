@@ -234,7 +234,7 @@ async fn a_merge_whose_program_dies_is_told_at_once() {
     let attempt = killing_in_the_middle(&site, MERGE);
     let outcome = attempt.run(&*site.storage, overlay_into_base()).await;
     let failure = outcome.expect_err("killed");
-    assert!(failure.message.contains("signal: 9"), "{failure:?}");
+    assert!(failure.message.contains("signal 9"), "{failure:?}");
     assert_eq!(refusal(Err(failure)), is(3012, "mergeUnfinished"));
     assert_eq!(attempt.last_image_state(), "degraded");
     assert_eq!(state(&site, "base").await, "degraded");

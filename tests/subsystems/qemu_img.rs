@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::support::disk::SmallDisk;
 use crate::support::qemu::{self, abandon_in_the_middle, killing_in_the_middle, processes_in};
-use crate::support::{Attempt, MIB, Site, is, refusal, write_sparse};
+use crate::support::{Attempt, MIB, PROGRAM, Site, is, refusal, write_sparse};
 
 const COPY: &str = "storage.copyImage";
 
@@ -90,7 +90,7 @@ fn real_program() -> PathBuf {
 #[test]
 fn a_relative_path_to_the_program_is_refused() {
     let root = tempfile::tempdir().expect("folder");
-    let mut config = StorageConfig::new(root.path().join("pool"));
+    let mut config = StorageConfig::new(root.path().join("pool"), PROGRAM);
     config.qemu_img = "bin/qemu-img".into();
     let error = Storage::open(config).err().expect("refused");
     assert!(error.to_string().contains("absolute path"), "{error}");
@@ -104,7 +104,7 @@ async fn a_conversion_that_is_killed_is_a_clear_error_and_leaves_nothing() {
     let failure = outcome.expect_err("killed");
     assert_eq!(
         failure.message.as_ref(),
-        "qemu-img convert failed: signal: 9 (SIGKILL)"
+        "qemu-img convert failed: ended by signal 9"
     );
     assert_eq!(refusal(Err(failure)), is(3015, "qemuImgFailed"));
     assert_eq!(site.files(), ["a"]);
@@ -183,8 +183,8 @@ async fn what_the_program_says_is_told() {
     );
     let data: Value = failure.data.as_ref().expect("data").parse().expect("data");
     assert_eq!(
-        (&data["status"], &data["stderr"]),
-        (&json!("exit status: 3"), &json!("qemu-img: it is Monday\n"))
+        (&data["status"], &data["output"]),
+        (&json!("exit status 3"), &json!("qemu-img: it is Monday"))
     );
     // Without an end, only the end of it is kept.
     let failure = with_words("head -c 3000000 /dev/zero | tr '\\0' x >&2; exit 1").await;

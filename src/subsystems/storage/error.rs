@@ -108,14 +108,14 @@ pub(super) enum StorageError {
         program: String,
     },
     /// `qemu-img` failed.
-    #[error("qemu-img {command} failed: {}", last_line(.stderr).unwrap_or_else(|| .status.clone()))]
+    #[error("qemu-img {command} failed: {}", last_line(.output).unwrap_or_else(|| .status.clone()))]
     QemuImgFailed {
         /// What it was to do, as `convert`.
         command: &'static str,
         /// How it ended.
         status: String,
         /// What it said, the end of it.
-        stderr: String,
+        output: String,
     },
     /// A file is not the qcow2 image that it was said to be, or not one by itself.
     #[error("the file cannot be imported as a qcow2 image: {finding}")]
@@ -178,8 +178,8 @@ impl StorageError {
             }
             Self::ImageBroken { image, .. } => json!({"image": image}),
             Self::MergeUnfinished { image_state, .. } => json!({"imageState": image_state}),
-            Self::QemuImgFailed { status, stderr, .. } => {
-                json!({"status": status, "stderr": stderr})
+            Self::QemuImgFailed { status, output, .. } => {
+                json!({"status": status, "output": output})
             }
             _ => Value::Null,
         }
@@ -216,8 +216,8 @@ fn after_merge(image: &ImageName, backing: &ImageName, state: ImageState) -> Str
 }
 
 /// What the program said last, shortened; its other words are in `data`.
-fn last_line(stderr: &str) -> Option<String> {
-    let line = stderr.lines().rev().find(|line| !line.trim().is_empty())?;
+fn last_line(output: &str) -> Option<String> {
+    let line = output.lines().rev().find(|line| !line.trim().is_empty())?;
     let words = line.strip_prefix("qemu-img: ").unwrap_or(line);
     Some(words.chars().take(QUOTED_CHARACTERS).collect())
 }

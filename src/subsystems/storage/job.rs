@@ -84,6 +84,10 @@ impl Job {
         self.task.operation_id()
     }
 
+    pub(super) fn attempt(&self) -> u32 {
+        self.task.attempt()
+    }
+
     /// Whether an earlier attempt of the same operation may have got anywhere.
     pub(super) fn is_repeated(&self) -> bool {
         self.task.attempt() > 1

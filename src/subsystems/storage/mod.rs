@@ -89,17 +89,20 @@ pub struct StorageConfig {
     /// The program `qemu-img`: a name that is looked for in `PATH`, or an absolute path. It may be
     /// missing.
     pub qemu_img: PathBuf,
+    /// Our own program, of which `exec-guard` is a command.
+    pub guard: PathBuf,
 }
 
 impl StorageConfig {
     /// A pool with four operations at once, without imports and without a limit on copying.
-    pub fn new(pool: impl Into<PathBuf>) -> Self {
+    pub fn new(pool: impl Into<PathBuf>, guard: impl Into<PathBuf>) -> Self {
         Self {
             pool: pool.into(),
             import_folders: Vec::new(),
             capacity: 4,
             copy_bytes_per_second: None,
             qemu_img: "qemu-img".into(),
+            guard: guard.into(),
         }
     }
 }
@@ -136,6 +139,7 @@ impl Storage {
             throttle: rate.map(Throttle::new),
             gate: Gate::default(),
             qemu_img: config.qemu_img,
+            guard: config.guard,
             capacity: config.capacity,
         };
         Ok(Self {

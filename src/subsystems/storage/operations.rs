@@ -36,6 +36,8 @@ pub(super) struct Workshop {
     pub(super) gate: Gate,
     /// The program `qemu-img`, which need not be there.
     pub(super) qemu_img: PathBuf,
+    /// Our own program, which guards it.
+    pub(super) guard: PathBuf,
     /// How many operations may run at once.
     pub(super) capacity: u32,
 }
@@ -106,6 +108,7 @@ impl Workshop {
         let throttle = self.throttle.as_ref();
         QemuImg {
             program: &self.qemu_img,
+            guard: &self.guard,
             pool: &self.pool,
             job,
             bytes_per_second: throttle.map(|throttle| throttle.share(self.capacity)),
@@ -320,7 +323,7 @@ impl Workshop {
             }
             (Content::File(source), Format::Qcow2) => {
                 // Better to say so before the copying than after.
-                qemu_img.require()?;
+                qemu_img.require(&partial.image().name)?;
                 let bytes = self.copy_data(job, description, partial, &source)?;
                 self.check_foreign(job, partial)?;
                 Ok(Some(bytes))

@@ -15,6 +15,8 @@ use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use rustix::fs::{AtFlags, Dir, FlockOperation, Mode, OFlags};
 use rustix::fs::{flock, fsync, mkdirat, open, openat, statat, unlinkat};
@@ -26,6 +28,7 @@ use super::image::Image;
 use super::import::open_regular;
 use super::origin::Origins;
 use super::record::{Records, Scratch};
+use crate::subsystems::process::{FOLDER_VARIABLE, FolderMark, end_leftovers};
 
 pub(super) const QCOW2_FOLDER: &str = ".qcow2";
 pub(super) const PARTIAL_FOLDER: &str = ".partial";
@@ -35,10 +38,15 @@ const FOLDER_FLAGS: OFlags = OFlags::RDONLY
     .union(OFlags::DIRECTORY)
     .union(OFlags::CLOEXEC);
 
+/// How long a lock on the pool may take to become free.
+const LEFT_OVER: Duration = Duration::from_secs(1);
+
 /// An open pool.
 pub(super) struct Pool {
     /// Of the raw images and everything else. Locked for as long as it is open.
     folder: OwnedFd,
+    /// What programs bear that work in it.
+    pub(super) mark: FolderMark,
     qcow2: OwnedFd,
     /// Images that are being made, under names that nobody else knows.
     pub(super) partial: OwnedFd,
@@ -59,7 +67,7 @@ pub(super) struct Merging<'a> {
 }
 
 impl Pool {
-    /// Opens the folder, making it if it is missing, and removes what a crash has left.
+    /// Opens the folder, making it if it is missing, and ends and removes what a crash has left.
     pub(super) fn open(path: &Path) -> io::Result<Self> {
         Self::open_at(path).map_err(|error| {
             io::Error::new(error.kind(), format!("pool {}: {error}", path.display()))
@@ -69,13 +77,12 @@ impl Pool {
     fn open_at(path: &Path) -> io::Result<Self> {
         std::fs::create_dir_all(path)?;
         let folder = open(path, FOLDER_FLAGS, Mode::empty())?;
-        flock(&folder, FlockOperation::NonBlockingLockExclusive).map_err(|error| match error {
-            Errno::WOULDBLOCK => {
-                io::Error::new(io::ErrorKind::WouldBlock, "in use by another daemon")
-            }
-            other => other.into(),
-        })?;
+        lock(&folder)?;
+        let mark = FolderMark::of(path)?;
+        // What an earlier daemon has left running would still write.
+        end_leftovers(&[(FOLDER_VARIABLE, mark.as_str())])?;
         let pool = Self {
+            mark,
             qcow2: own_folder(&folder, QCOW2_FOLDER)?,
             partial: own_folder(&folder, PARTIAL_FOLDER)?,
             origins: Origins(Records::new(own_folder(&folder, ORIGIN_FOLDER)?)),
@@ -225,6 +232,24 @@ impl Pool {
 impl Drop for Merging<'_> {
     fn drop(&mut self) {
         self.pool.merging().remove(self.image);
+    }
+}
+
+/// Keeps others out. A lock that is merely left over goes soon: a process that is just being started
+/// has a copy of it.
+fn lock(folder: &OwnedFd) -> io::Result<()> {
+    let started = Instant::now();
+    loop {
+        match flock(folder, FlockOperation::NonBlockingLockExclusive) {
+            Err(Errno::WOULDBLOCK) if started.elapsed() < LEFT_OVER => {
+                thread::sleep(Duration::from_millis(10));
+            }
+            Err(Errno::WOULDBLOCK) => {
+                let message = "in use by another daemon";
+                return Err(io::Error::new(io::ErrorKind::WouldBlock, message));
+            }
+            other => return Ok(other?),
+        }
     }
 }
 

@@ -5,19 +5,19 @@
 use std::io;
 use std::path::Path;
 
-use serde::Deserialize;
-use tokio::process::Command;
-
 use super::arguments::{Format, ImageName};
 use super::error::{StorageError, during};
 use super::image::Image;
 use super::job::Job;
 use super::pool::Pool;
-use super::run::{Ended, run};
+use super::run::{Ended, Run};
+use crate::subsystems::process::End;
+use serde::Deserialize;
 
 /// The program and where it works.
 pub(super) struct QemuImg<'a> {
     pub(super) program: &'a Path,
+    pub(super) guard: &'a Path,
     pub(super) pool: &'a Pool,
     pub(super) job: &'a Job,
     /// The most bytes that a copy may write in a second.
@@ -49,7 +49,6 @@ impl QemuImg<'_> {
         let size = size_bytes.to_string();
         let arguments = ["-q", "-f", target.format.as_str(), target.path, &size];
         self.run("create", target.name, &arguments, |_| {})
-            .map(drop)
     }
 
     /// Makes an image that is built on another one, of the same size unless told otherwise.
@@ -68,7 +67,6 @@ impl QemuImg<'_> {
         arguments.push(target.path);
         arguments.extend(size.as_deref());
         self.run("create", target.name, &arguments, |_| {})
-            .map(drop)
     }
 
     /// Copies all that a guest sees of an image, calling back with percentages.
@@ -87,7 +85,6 @@ impl QemuImg<'_> {
         }
         arguments.extend([&*path, target.path]);
         self.run("convert", &source.name, &arguments, progress)
-            .map(drop)
     }
 
     /// Writes an overlay into what it is built on, and leaves it as it is, calling back with
@@ -104,7 +101,6 @@ impl QemuImg<'_> {
         }
         arguments.push(&path);
         self.run("commit", &overlay.name, &arguments, progress)
-            .map(drop)
     }
 
     /// Makes an image larger or smaller.
@@ -112,7 +108,6 @@ impl QemuImg<'_> {
         let (path, size) = (image.path(), size_bytes.to_string());
         let arguments = ["-q", "--shrink", "-f", image.format.as_str(), &path, &size];
         self.run("resize", &image.name, &arguments, |_| {})
-            .map(drop)
     }
 
     /// Looks for damage in a qcow2 file. What cannot even be opened as one is
@@ -121,15 +116,16 @@ impl QemuImg<'_> {
         let arguments = ["-f", Format::Qcow2.as_str(), "--output=json", path];
         let ended = self.start("check", &arguments, |_| {})?;
         // 0: clean, 2: corrupt, 3: leaks only. In between lies all that kept it from checking.
-        let checked = matches!(ended.status.code(), Some(0 | 2 | 3));
-        if checked && let Ok(findings) = serde_json::from_str(&ended.stdout) {
+        if matches!(ended.end, End::Exited(0 | 2 | 3))
+            && let Some(findings) = findings(&ended.output)
+        {
             return Ok(findings);
         }
         Err(match failure("check", name, &ended) {
-            StorageError::QemuImgFailed { stderr, .. } if stderr.contains("Could not open") => {
+            StorageError::QemuImgFailed { output, .. } if output.contains("Could not open") => {
                 StorageError::ImageBroken {
                     image: name.clone(),
-                    finding: stderr.trim().replace("qemu-img: ", ""),
+                    finding: output.trim().replace("qemu-img: ", ""),
                 }
             }
             other => other,
@@ -137,18 +133,8 @@ impl QemuImg<'_> {
     }
 
     /// Fails if the program is not there, for those who come to it late in their work.
-    pub(super) fn require(&self) -> Result<(), StorageError> {
-        let arguments = ["--version"];
-        let command = self.command(&arguments);
-        let ended = run(command, self.job, |_| {})?.map_err(|error| self.not_started(error))?;
-        match ended.status.success() {
-            true => Ok(()),
-            false => Err(StorageError::QemuImgFailed {
-                command: "--version",
-                status: ended.status.to_string(),
-                stderr: ended.stderr,
-            }),
-        }
+    pub(super) fn require(&self, image: &ImageName) -> Result<(), StorageError> {
+        self.run("--version", image, &[], |_| {})
     }
 
     fn rate(&self) -> Option<String> {
@@ -162,14 +148,15 @@ impl QemuImg<'_> {
         image: &ImageName,
         arguments: &[&str],
         progress: impl FnMut(f64),
-    ) -> Result<Ended, StorageError> {
+    ) -> Result<(), StorageError> {
         let ended = self.start(command, arguments, progress)?;
-        match ended.status.success() {
-            true => Ok(ended),
-            false => Err(failure(command, image, &ended)),
+        match ended.end {
+            End::Exited(0) => Ok(()),
+            _ => Err(failure(command, image, &ended)),
         }
     }
 
+    /// Runs one command of it to its end, whatever that is.
     fn start(
         &self,
         command: &'static str,
@@ -178,22 +165,22 @@ impl QemuImg<'_> {
     ) -> Result<Ended, StorageError> {
         let arguments = [&[command], arguments].concat();
         let mut reader = ProgressReader::default();
-        let on_output = |chunk: &[u8]| {
+        let run = Run {
+            program: self.program,
+            arguments: arguments.into_iter().map(str::to_owned).collect(),
+            pool: self.pool,
+            guard: self.guard,
+            job: self.job,
+        };
+        let ended = run.to_end(|chunk| {
             if let Some(percentage) = reader.read(chunk) {
                 progress(percentage);
             }
-        };
-        run(self.command(&arguments), self.job, on_output)?.map_err(|error| self.not_started(error))
-    }
-
-    fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new(self.program);
-        // Its words are read, so they must be the ones that are expected.
-        command
-            .args(arguments)
-            .current_dir(self.pool.path())
-            .env("LC_ALL", "C");
-        command
+        })?;
+        match ended.end {
+            End::NotStarted(number) => Err(self.not_started(io::Error::from_raw_os_error(number))),
+            _ => Ok(ended),
+        }
     }
 
     fn not_started(&self, error: io::Error) -> StorageError {
@@ -212,18 +199,34 @@ impl Findings {
     }
 }
 
+/// Finds the findings in what a check wrote: a JSON object among lines for people.
+fn findings(output: &str) -> Option<Findings> {
+    let object = output.get(output.find('{')?..=output.rfind('}')?)?;
+    serde_json::from_str(object).ok()
+}
+
 /// What a command that did not succeed means.
 fn failure(command: &'static str, image: &ImageName, ended: &Ended) -> StorageError {
-    let said = |words: &str| ended.stderr.contains(words);
-    if said("No space left on device") || said("Disk quota exceeded") {
+    let lines: Vec<&str> = ended
+        .output
+        .split(['\r', '\n'])
+        .filter(|line| !line.trim().is_empty() && percentage(line.as_bytes()).is_none())
+        .collect();
+    let output = lines.join("\n");
+    if output.contains("No space left on device") || output.contains("Disk quota exceeded") {
         StorageError::NoSpace
-    } else if said("lock\nIs another process using the image") {
+    } else if output.contains("lock\nIs another process using the image") {
         StorageError::ImageInUse(image.clone())
     } else {
+        let status = match ended.end {
+            End::Exited(status) => format!("exit status {status}"),
+            End::Killed(signal) => format!("ended by signal {signal}"),
+            End::NotStarted(_) => "not started".to_owned(),
+        };
         StorageError::QemuImgFailed {
             command,
-            status: ended.status.to_string(),
-            stderr: ended.stderr.clone(),
+            status,
+            output,
         }
     }
 }

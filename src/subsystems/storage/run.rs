@@ -1,75 +1,116 @@
-//! Running a program to its end, in a process group of its own that is killed when the attempt it
-//! works for is over.
+//! Running a program to its end, for an attempt and never longer than that.
 
+use std::collections::BTreeMap;
+use std::ffi::OsString;
 use std::io;
-use std::process::{ExitStatus, Stdio};
+use std::path::Path;
+use std::time::Duration;
 
-use rustix::process::{Pid, Signal, kill_process_group};
 use tokio::io::{AsyncRead, AsyncReadExt};
-use tokio::process::{Child, Command};
+use tokio::process::ChildStderr;
 
-use super::error::StorageError;
+use super::error::{StorageError, during};
 use super::job::Job;
+use super::pool::Pool;
+use crate::subsystems::process::{
+    ATTEMPT_VARIABLE, End, FOLDER_VARIABLE, Guard, OPERATION_VARIABLE, Report, ReportStream, Ward,
+    end_leftovers,
+};
+
+/// A program and where it works.
+pub(super) struct Run<'a> {
+    pub(super) program: &'a Path,
+    pub(super) arguments: Vec<String>,
+    /// Whose folder it works in.
+    pub(super) pool: &'a Pool,
+    /// Our own program, which guards it.
+    pub(super) guard: &'a Path,
+    pub(super) job: &'a Job,
+}
 
 /// How a program ended, and the last it wrote.
 #[derive(Debug)]
 pub(super) struct Ended {
-    pub(super) status: ExitStatus,
-    pub(super) stdout: String,
-    pub(super) stderr: String,
+    pub(super) end: End,
+    pub(super) output: String,
 }
 
-/// What is kept of a stream: the end of it.
+/// What is kept of the output: the end of it.
 const KEPT_BYTES: usize = 64 << 10;
 
-/// Runs the program, handing on what it writes to standard output as it comes. The outer error is
-/// that the attempt was told to stop, and nothing is left of the program then; the inner one that
-/// it could not be started or waited for.
-pub(super) fn run(
-    mut command: Command,
-    job: &Job,
-    mut on_output: impl FnMut(&[u8]),
-) -> Result<io::Result<Ended>, StorageError> {
-    command
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .process_group(0)
-        .kill_on_drop(true);
-    let _entered = job.runtime().enter();
-    let mut child = match command.spawn() {
-        Ok(child) => child,
-        Err(error) => return Ok(Err(error)),
-    };
-    let outcome = job.wait_for(follow(&mut child, &mut on_output));
-    if outcome.is_err() {
-        kill(&mut child, job);
+/// How long a program that was ended from outside is not yet taken for failed: the same hand may be
+/// ending the daemon.
+const DOUBT: Duration = Duration::from_secs(2);
+
+/// The signal by which services are ended.
+const SIGTERM: i32 = 15;
+
+impl Run<'_> {
+    /// Runs the program, handing on what it writes as it comes. When this returns, nothing is left of
+    /// it, also where the attempt was told to stop.
+    pub(super) fn to_end(self, on_output: impl FnMut(&[u8])) -> Result<Ended, StorageError> {
+        let (job, pool) = (self.job, self.pool);
+        let attempt = job.attempt().to_string();
+        let marks = [
+            (FOLDER_VARIABLE, pool.mark.as_str()),
+            (OPERATION_VARIABLE, job.operation_id()),
+            (ATTEMPT_VARIABLE, &attempt),
+        ];
+        let entered = job.runtime().enter();
+        let (mut guard, output, report) = self
+            .start(&marks)
+            .map_err(during("starting a guard for the program"))?;
+        drop(entered);
+        let followed = job.wait_for(follow(output, report, on_output));
+        guard.kill();
+        job.runtime().block_on(guard.wait());
+        let (report, output) = followed?;
+        let Some(report) = report else {
+            end_leftovers(&marks).map_err(during("ending a program that lost its guard"))?;
+            let lost = io::Error::other("its guard was ended from outside");
+            return Err(during("running the program")(lost));
+        };
+        if report.told_to_end || report.end == End::Killed(SIGTERM) {
+            job.wait_for(tokio::time::sleep(DOUBT))?;
+        }
+        let output = output.map_err(during("reading what the program writes"))?;
+        Ok(Ended {
+            end: report.end,
+            output,
+        })
     }
-    outcome
+
+    fn start(self, marks: &[(&str, &str)]) -> io::Result<(Guard, ChildStderr, ReportStream)> {
+        let mut environment: BTreeMap<OsString, OsString> = std::env::vars_os().collect();
+        let marks = marks.iter().copied();
+        // Its words are read, so they must be the ones that are expected.
+        for (name, value) in marks.chain([("LC_ALL", "C")]) {
+            environment.insert(name.into(), value.into());
+        }
+        let ward = Ward {
+            path: self.program,
+            arguments: self.arguments,
+            environment,
+            kill_after: Duration::ZERO,
+            folder: &self.pool.path(),
+        };
+        Guard::spawn(self.guard, ward)
+    }
 }
 
-async fn follow(child: &mut Child, on_output: &mut impl FnMut(&[u8])) -> io::Result<Ended> {
-    let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
-    let (stdout, stderr, status) = tokio::join!(
-        keep_end(stdout, on_output),
-        keep_end(stderr, |_| {}),
-        child.wait(),
-    );
-    Ok(Ended {
-        status: status?,
-        stdout: stdout?,
-        stderr: stderr?,
-    })
+async fn follow(
+    output: ChildStderr,
+    report: ReportStream,
+    on_output: impl FnMut(&[u8]),
+) -> (Option<Report>, io::Result<String>) {
+    tokio::join!(report.report(), keep_end(output, on_output))
 }
 
 async fn keep_end(
-    stream: Option<impl AsyncRead + Unpin>,
+    mut stream: impl AsyncRead + Unpin,
     mut on_output: impl FnMut(&[u8]),
 ) -> io::Result<String> {
     let mut kept = Vec::new();
-    let Some(mut stream) = stream else {
-        return Ok(String::new());
-    };
     let mut chunk = [0; 4 << 10];
     loop {
         let length = stream.read(&mut chunk).await?;
@@ -81,14 +122,4 @@ async fn keep_end(
         let over = kept.len().saturating_sub(KEPT_BYTES);
         kept.drain(..over);
     }
-}
-
-/// Ends the program and waits for that.
-fn kill(child: &mut Child, job: &Job) {
-    let group = child.id().and_then(|id| Pid::from_raw(id.cast_signed()));
-    if let Some(group) = group {
-        // It may have ended meanwhile.
-        let _ = kill_process_group(group, Signal::KILL);
-    }
-    let _ = job.runtime().block_on(child.wait());
 }

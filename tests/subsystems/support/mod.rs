@@ -19,6 +19,9 @@ use tokio_util::sync::CancellationToken;
 pub(crate) mod disk;
 pub(crate) mod qemu;
 
+/// Our own program, built by cargo for these tests; it guards the programs that subsystems run.
+pub(crate) const PROGRAM: &str = env!("CARGO_BIN_EXE_opstead");
+
 pub(crate) const MIB: u64 = 1 << 20;
 
 type OnProgress = Box<dyn Fn(&Value) + Send + Sync>;
@@ -166,7 +169,7 @@ impl Site {
         let root = tempfile::tempdir().expect("folder");
         let imports = root.path().join("imports");
         fs::create_dir(&imports).expect("imports");
-        let mut config = StorageConfig::new(root.path().join("pool"));
+        let mut config = StorageConfig::new(root.path().join("pool"), PROGRAM);
         config.import_folders = vec![imports];
         change(&mut config);
         let storage = Arc::new(Storage::open(config.clone()).expect("open"));
