@@ -8,6 +8,9 @@ mod support;
 #[path = "../support/power_cut.rs"]
 mod power_cut;
 
+#[path = "../support/working.rs"]
+mod working;
+
 #[path = "../../clients/rust/examples/manager.rs"]
 #[allow(dead_code, reason = "its main function is the example's own")]
 mod manager_example;
@@ -22,6 +25,7 @@ mod claims;
 mod errors;
 mod following;
 mod full_disk;
+mod images;
 mod interrupted;
 mod kill;
 mod listing;

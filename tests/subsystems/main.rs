@@ -6,6 +6,9 @@ mod support;
 #[path = "../support/witness.rs"]
 mod witness;
 
+#[path = "../support/working.rs"]
+mod working;
+
 mod exec_support;
 
 mod declarations;

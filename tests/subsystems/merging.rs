@@ -9,9 +9,10 @@ use serde_json::{Value, json};
 
 use crate::support::disk::SmallDisk;
 use crate::support::qemu::{
-    self, OpenImage, abandon_in_the_middle, content, killing_in_the_middle, processes_in, write,
+    self, OpenImage, Victim, abandon_in_the_middle, content, killing_in_the_middle, write,
 };
 use crate::support::{Attempt, MIB, Site, is, refusal, write_sparse};
+use crate::working::working_in;
 
 const MERGE: &str = "storage.mergeImage";
 
@@ -38,7 +39,7 @@ async fn cut_short(mut site: Site) -> Site {
     site.config.copy_bytes_per_second = Some(1000);
     let mut site = site.reopen(|_| {});
     abandon_in_the_middle(&site, MERGE, overlay_into_base()).await;
-    assert!(processes_in(&site.config.pool).is_empty());
+    assert!(working_in(&site.config.pool).is_empty());
     site.config.copy_bytes_per_second = None;
     site.reopen(|_| {})
 }
@@ -231,7 +232,7 @@ async fn a_merge_whose_program_dies_is_told_at_once() {
     let expected = prepare(&site, "qcow2").await;
     site.config.copy_bytes_per_second = Some(1000);
     let mut site = site.reopen(|_| {});
-    let attempt = killing_in_the_middle(&site, MERGE);
+    let attempt = killing_in_the_middle(&site, MERGE, Victim::Program);
     let outcome = attempt.run(&*site.storage, overlay_into_base()).await;
     let failure = outcome.expect_err("killed");
     assert!(failure.message.contains("signal 9"), "{failure:?}");

@@ -11,8 +11,9 @@ use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
 use crate::support::disk::SmallDisk;
-use crate::support::qemu::{self, abandon_in_the_middle, killing_in_the_middle, processes_in};
+use crate::support::qemu::{self, Victim, abandon_in_the_middle, killing_in_the_middle};
 use crate::support::{Attempt, MIB, PROGRAM, Site, is, refusal, write_sparse};
+use crate::working::working_in;
 
 const COPY: &str = "storage.copyImage";
 
@@ -99,7 +100,7 @@ fn a_relative_path_to_the_program_is_refused() {
 #[tokio::test]
 async fn a_conversion_that_is_killed_is_a_clear_error_and_leaves_nothing() {
     let Some(site) = slow() else { return };
-    let attempt = killing_in_the_middle(&site, COPY);
+    let attempt = killing_in_the_middle(&site, COPY, Victim::Program);
     let outcome = attempt.run(&*site.storage, a_to_qcow2()).await;
     let failure = outcome.expect_err("killed");
     assert_eq!(
@@ -109,6 +110,19 @@ async fn a_conversion_that_is_killed_is_a_clear_error_and_leaves_nothing() {
     assert_eq!(refusal(Err(failure)), is(3015, "qemuImgFailed"));
     assert_eq!(site.files(), ["a"]);
     assert_eq!(attempt.last_image_state(), "deleted");
+}
+
+/// Whoever ends the guard does not get rid of the program's end.
+#[tokio::test]
+async fn a_conversion_whose_guard_is_killed_ends_too() {
+    let Some(site) = slow() else { return };
+    let attempt = killing_in_the_middle(&site, COPY, Victim::Guard);
+    let outcome = attempt.run(&*site.storage, a_to_qcow2()).await;
+    let failure = outcome.expect_err("killed");
+    assert!(failure.message.contains("guard"), "{failure:?}");
+    assert_eq!(refusal(Err(failure)), is(3005, "storageIo"));
+    assert!(working_in(&site.config.pool).is_empty());
+    assert_eq!(site.files(), ["a"]);
 }
 
 #[tokio::test]
@@ -126,7 +140,7 @@ async fn a_conversion_canceled_in_the_middle_leaves_nothing() {
     let outcome = attempt.run(&*site.storage, a_to_qcow2()).await;
     assert_eq!(refusal(outcome), is(2005, "canceled"));
     assert_eq!(site.files(), ["a"]);
-    assert!(processes_in(&site.config.pool).is_empty());
+    assert!(working_in(&site.config.pool).is_empty());
     assert_eq!(attempt.last_image_state(), "deleted");
     let last = attempt.updates().pop().expect("a report");
     assert_eq!(last.percentage, None, "how far it had come stays");
@@ -137,7 +151,7 @@ async fn a_conversion_that_nobody_waits_for_any_more_ends() {
     let Some(site) = slow() else { return };
     abandon_in_the_middle(&site, COPY, a_to_qcow2()).await;
     assert_eq!(site.files(), ["a"]);
-    assert!(processes_in(&site.config.pool).is_empty());
+    assert!(working_in(&site.config.pool).is_empty());
 }
 
 #[tokio::test]

@@ -98,12 +98,22 @@ impl Run<'_> {
     }
 }
 
+/// Reads until nothing is left of the program. A program that has lost its guard is not waited for.
 async fn follow(
     output: ChildStderr,
     report: ReportStream,
     on_output: impl FnMut(&[u8]),
 ) -> (Option<Report>, io::Result<String>) {
-    tokio::join!(report.report(), keep_end(output, on_output))
+    let report = report.report();
+    let output = keep_end(output, on_output);
+    tokio::pin!(report, output);
+    tokio::select! {
+        reported = &mut report => match reported {
+            Some(reported) => (Some(reported), output.await),
+            None => (None, Ok(String::new())),
+        },
+        written = &mut output => (report.await, written),
+    }
 }
 
 async fn keep_end(

@@ -2,16 +2,16 @@
 
 use std::fs;
 use std::io::Read;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 
 use opstead::engine::executor::{Executor, TaskContext};
-use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
 use super::{Attempt, Site, json_text};
+use crate::working::{Working, working_in};
 
 /// A site, if there are tools to test it with.
 pub(crate) fn site() -> Option<Site> {
@@ -109,29 +109,22 @@ pub(crate) async fn abandon_in_the_middle(site: &Site, method: &str, kwargs: Val
     over.cancelled().await;
 }
 
-/// The processes of `qemu-img` that work in a pool.
-pub(crate) fn processes_in(pool: &Path) -> Vec<Pid> {
-    let works_there = |folder: &PathBuf| {
-        fs::read_link(folder.join("cwd")).is_ok_and(|cwd| cwd == pool)
-            && fs::read_to_string(folder.join("comm")).is_ok_and(|name| name.trim() == "qemu-img")
-    };
-    let processes = fs::read_dir("/proc").expect("processes");
-    processes
-        .filter_map(|entry| Some(entry.ok()?.path()))
-        .filter(works_there)
-        .filter_map(|folder| Pid::from_raw(folder.file_name()?.to_str()?.parse().ok()?))
-        .collect()
+/// Which of the processes that run a program for an attempt is meant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Victim {
+    Program,
+    Guard,
 }
 
-/// An attempt that kills `qemu-img` when some bytes are done.
-pub(crate) fn killing_in_the_middle(site: &Site, method: &str) -> Arc<Attempt> {
+/// An attempt that kills a process when some bytes are done.
+pub(crate) fn killing_in_the_middle(site: &Site, method: &str, victim: Victim) -> Arc<Attempt> {
     let pool = site.config.pool.clone();
     Arc::new(Attempt::of(method).on_progress(move |extra_data| {
         if extra_data["bytesDone"].as_u64() > Some(0) {
-            for process in processes_in(&pool) {
-                // It may have ended meanwhile.
-                let _ = kill_process(process, Signal::KILL);
-            }
+            working_in(&pool)
+                .iter()
+                .filter(|process| (process.name == "qemu-img") == (victim == Victim::Program))
+                .for_each(Working::kill);
         }
     }))
 }
