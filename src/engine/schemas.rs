@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use boon::{Compiler, SchemaIndex, UrlLoader, ValidationError};
+use boon::{CompileError, Compiler, SchemaIndex, UrlLoader, ValidationError};
 use opstead_core::{Declaration, Fault, Json};
 use serde_json::Value;
 
@@ -103,10 +103,20 @@ fn compile(schema: &Json) -> Result<(boon::Schemas, SchemaIndex), String> {
     compiler
         .add_resource(ADDRESS, schema)
         .map_err(|error| error.to_string())?;
-    let index = compiler
-        .compile(ADDRESS, &mut schemas)
-        .map_err(|error| error.to_string())?;
-    Ok((schemas, index))
+    match compiler.compile(ADDRESS, &mut schemas) {
+        Ok(index) => Ok((schemas, index)),
+        Err(CompileError::ValidationError { src, .. }) => Err(told(&src)),
+        Err(error) => Err(error.to_string()),
+    }
+}
+
+/// What is wrong with a schema, without the branches.
+fn told(error: &ValidationError<'_, '_>) -> String {
+    if error.causes.is_empty() {
+        return format!("{} {}", error.instance_location, error.kind);
+    }
+    let causes: Vec<String> = error.causes.iter().map(told).collect();
+    causes.join(", or ")
 }
 
 /// The faults at the leaves; the branches only say that something below is wrong.

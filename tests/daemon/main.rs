@@ -11,6 +11,9 @@ mod power_cut;
 #[path = "../support/working.rs"]
 mod working;
 
+#[path = "../support/witness.rs"]
+mod witness;
+
 #[path = "../../clients/rust/examples/manager.rs"]
 #[allow(dead_code, reason = "its main function is the example's own")]
 mod manager_example;
@@ -23,6 +26,7 @@ mod alerts;
 mod bad_input;
 mod claims;
 mod errors;
+mod exec;
 mod following;
 mod full_disk;
 mod images;

@@ -97,7 +97,7 @@ async fn a_declared_kwarg_may_be_an_option() {
 /// Nothing of the daemon's own environment but what is listed, no input, no folder of its own.
 #[tokio::test]
 async fn a_program_inherits_little() {
-    let mut config = script("pwd; cat; env", &[]);
+    let mut config = script("pwd; ulimit -S -n; cat; env", &[]);
     config
         .environment
         .insert("COLOR".to_owned(), "a=b c".to_owned());
@@ -111,6 +111,8 @@ async fn a_program_inherits_little() {
     let output = result["output"].as_str().unwrap();
     let mut lines = output.lines();
     assert_eq!(lines.next(), Some("/"));
+    let open_files: u32 = lines.next().unwrap().parse().unwrap();
+    assert!(open_files <= 1024, "{open_files}");
     for line in [
         "COLOR=a=b c",
         "LANG=C",

@@ -15,7 +15,7 @@ use crate::support::Attempt;
 /// A subsystem with one program, `exec.run`.
 pub(crate) struct Workplace {
     pub(crate) exec: Exec,
-    pub(crate) data: TempDir,
+    _data: TempDir,
 }
 
 /// A declaration of `exec.run` with string kwargs of these names, and nothing else.
@@ -55,7 +55,7 @@ impl Workplace {
         let data = tempfile::tempdir().unwrap();
         let program = Program::new(config).unwrap_or_else(|faults| panic!("{faults:?}"));
         let exec = open(&data, vec![program]);
-        Self { exec, data }
+        Self { exec, _data: data }
     }
 
     pub(crate) fn executor(&self) -> Arc<dyn Executor> {

@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader, ErrorKind, Read};
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use rustix::fs::{CWD, FileType, Mode, OFlags, fcntl_getfl, fcntl_setfl, mknodat};
@@ -16,15 +17,15 @@ use tokio::time::timeout;
 /// Waiting longer than this means that something will never come.
 const NEVER: Duration = Duration::from_secs(60);
 
-/// The pipe before anybody has opened it.
+/// The pipe, which can be met by one program after the other.
+#[derive(Clone)]
 pub(crate) struct Witness {
-    folder: TempDir,
+    folder: Arc<TempDir>,
 }
 
 /// The pipe that a program has opened.
 pub(crate) struct Met {
     lines: BufReader<File>,
-    _folder: TempDir,
 }
 
 impl Witness {
@@ -32,6 +33,7 @@ impl Witness {
         let folder = tempfile::tempdir().unwrap();
         let mode = Mode::RUSR | Mode::WUSR;
         mknodat(CWD, folder.path().join("pipe"), FileType::Fifo, mode, 0).unwrap();
+        let folder = Arc::new(folder);
         Self { folder }
     }
 
@@ -42,10 +44,10 @@ impl Witness {
     }
 
     /// Waits until a program has opened it.
-    pub(crate) async fn met(self) -> Met {
+    pub(crate) async fn met(&self) -> Met {
+        let path = self.path();
         blocking(move || Met {
-            lines: BufReader::new(File::open(self.path()).unwrap()),
-            _folder: self.folder,
+            lines: BufReader::new(File::open(path).unwrap()),
         })
         .await
     }

@@ -95,8 +95,6 @@ impl Guard {
             .envs(ward.environment)
             .env(GUARD_VARIABLE, "1")
             .current_dir(ward.folder)
-            // A Ctrl-C in the daemon's terminal is for the daemon.
-            .process_group(0)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())

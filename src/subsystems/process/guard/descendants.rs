@@ -6,36 +6,42 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io;
 
-use rustix::process::{Pid, Signal, getpid, kill_process};
+use rustix::process::{Pid, getpid};
 
-/// Kills every descendant that runs. Returns which they were; more may have been born meanwhile.
-pub(super) fn kill_descendants() -> io::Result<BTreeSet<i32>> {
-    let children = children()?;
-    let mut found = BTreeSet::new();
-    let mut next = vec![getpid().as_raw_pid()];
-    while let Some(parent) = next.pop() {
-        for child in children.get(&parent).into_iter().flatten() {
-            if found.insert(child.pid) {
-                next.push(child.pid);
-            }
-        }
-    }
-    let dead = children.values().flatten().filter(|child| child.is_dead);
-    for child in dead {
-        found.remove(&child.pid);
-    }
-    for pid in found.iter().copied().filter_map(Pid::from_raw) {
-        // It may have ended, or be another user's by now, and then it is waited for.
-        let _ = kill_process(pid, Signal::KILL);
-    }
-    Ok(found)
+/// A process that runs.
+pub(super) struct Descendant {
+    pub(super) pid: Pid,
+    /// Its process group.
+    pub(super) group: i32,
 }
 
 struct Process {
     pid: i32,
     parent: i32,
+    group: i32,
     /// It waits for its parent to take note.
     is_dead: bool,
+}
+
+/// Every descendant that runs. More may be born meanwhile.
+pub(super) fn descendants() -> io::Result<Vec<Descendant>> {
+    let children = children()?;
+    let mut seen = BTreeSet::new();
+    let mut found = Vec::new();
+    let mut next = vec![getpid().as_raw_pid()];
+    while let Some(parent) = next.pop() {
+        for child in children.get(&parent).into_iter().flatten() {
+            if !seen.insert(child.pid) {
+                continue;
+            }
+            next.push(child.pid);
+            if let Some(pid) = Pid::from_raw(child.pid).filter(|_| !child.is_dead) {
+                let group = child.group;
+                found.push(Descendant { pid, group });
+            }
+        }
+    }
+    Ok(found)
 }
 
 /// All processes by their parents.
@@ -65,9 +71,11 @@ impl Process {
         let mut fields = rest.split_ascii_whitespace();
         let is_dead = matches!(fields.next()?, "Z" | "X");
         let parent = fields.next()?.parse().ok()?;
+        let group = fields.next()?.parse().ok()?;
         Some(Self {
             pid,
             parent,
+            group,
             is_dead,
         })
     }
@@ -79,8 +87,9 @@ mod tests {
 
     #[test]
     fn the_name_of_a_program_does_not_confuse() {
-        let process = Process::parse(7, "7 (a) Z 1 (b)) S 42 7 7 0").unwrap();
-        assert_eq!((process.parent, process.is_dead), (42, false));
+        let process = Process::parse(7, "7 (a) Z 1 (b)) S 42 6 5 0").unwrap();
+        let Process { parent, group, .. } = process;
+        assert_eq!((parent, group, process.is_dead), (42, 6, false));
         assert!(Process::parse(7, "7 (a) Z 42 7").unwrap().is_dead);
         assert!(Process::parse(7, "").is_none());
     }

@@ -1,6 +1,7 @@
 //! The guard itself: it runs one program, ends it when told to, waits until everything that the
 //! program started is gone too, and reports.
 
+use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::future;
 use std::io::{self, Write};
@@ -10,7 +11,8 @@ use std::process::{Command, ExitCode, Stdio};
 use std::time::Duration;
 
 use rustix::process::{
-    Pid, Signal, WaitOptions, WaitStatus, getpid, kill_process_group, set_child_subreaper, wait,
+    Pid, Resource, Rlimit, Signal, WaitOptions, WaitStatus, getpid, getrlimit, kill_process,
+    kill_process_group, set_child_subreaper, setrlimit, setsid, wait,
 };
 use tokio::io::AsyncReadExt;
 use tokio::net::unix::pipe;
@@ -18,7 +20,7 @@ use tokio::runtime::Builder;
 use tokio::signal::unix::{self, SignalKind};
 use tokio::time::{Instant, sleep_until};
 
-use super::descendants::kill_descendants;
+use super::descendants::descendants;
 use super::{End, Report, STOP};
 use crate::subsystems::process::GUARD_VARIABLE;
 
@@ -28,6 +30,9 @@ const LINGER: Duration = Duration::from_millis(250);
 
 /// How soon after a kill it is looked again for what was born meanwhile.
 const AGAIN: Duration = Duration::from_millis(100);
+
+/// How many open files programs expect to be allowed; who needs more can take more.
+const OPEN_FILES: u64 = 1024;
 
 /// A program that runs, or whose processes do.
 struct Ward {
@@ -60,14 +65,24 @@ pub fn guard(kill_after: Duration, program: &[OsString]) -> ExitCode {
     });
     match written {
         Ok(()) => ExitCode::SUCCESS,
-        // The daemon takes note of the missing report, or is gone.
-        Err(_) => ExitCode::FAILURE,
+        Err(error) => {
+            // Among the program's output. The daemon takes note of the missing report, or is gone.
+            let _ = writeln!(
+                io::stderr(),
+                "opstead: the guard of a program failed: {error}"
+            );
+            ExitCode::FAILURE
+        }
     }
 }
 
 async fn run(kill_after: Duration, program: &[OsString]) -> io::Result<Report> {
     // Before there is a program, so that nothing of it is missed.
     let mut signals = Signals::new()?;
+    // A session of its own: a Ctrl-C in the daemon's terminal is for the daemon, nobody asks for a
+    // password there, and no group of a descendant is anybody else's.
+    setsid()?;
+    limit_open_files()?;
     set_child_subreaper(Some(getpid()))?;
     let control = io::stdin().as_fd().try_clone_to_owned()?;
     let mut control = Some(pipe::Receiver::from_owned_fd(control)?);
@@ -145,17 +160,27 @@ impl Ward {
                 .get_or_insert_with(|| Instant::now() + self.kill_after);
             // The group is there as long as nobody took note of the program's end.
             let _ = kill_process_group(self.pid, Signal::TERM);
+            // Who had gone into a group of its own is told there; nobody goes unseen in between.
+            let own = [self.pid, getpid()].map(Pid::as_raw_pid);
+            let groups: BTreeSet<i32> = descendants()?.iter().map(|one| one.group).collect();
+            let away = groups.into_iter().filter(|group| !own.contains(group));
+            for group in away.filter_map(Pid::from_raw) {
+                let _ = kill_process_group(group, Signal::TERM);
+            }
         }
         Ok(())
     }
 
     /// Kills all that still runs, and looks again soon.
     fn kill(&mut self) -> io::Result<()> {
-        let killed = kill_descendants()?;
+        let found = descendants()?;
+        for process in &found {
+            // It may have ended, or be another user's by now, and then it is waited for.
+            let _ = kill_process(process.pid, Signal::KILL);
+        }
         if self.end.is_some() && !self.stopped {
-            self.left = self
-                .left
-                .max(u32::try_from(killed.len()).unwrap_or(u32::MAX));
+            let count = u32::try_from(found.len()).unwrap_or(u32::MAX);
+            self.left = self.left.max(count);
         }
         self.kill_at = Some(Instant::now() + AGAIN);
         Ok(())
@@ -203,6 +228,20 @@ impl Report {
             left: 0,
         }
     }
+}
+
+/// The daemon takes as many as the system allows, and some programs go through all that they might
+/// have open.
+fn limit_open_files() -> io::Result<()> {
+    let limit = getrlimit(Resource::Nofile);
+    let lowered = Rlimit {
+        current: limit
+            .current
+            .map(|current| current.min(OPEN_FILES))
+            .or(Some(OPEN_FILES)),
+        ..limit
+    };
+    Ok(setrlimit(Resource::Nofile, lowered)?)
 }
 
 /// Reads a byte of what the daemon says; never, once it has said its last.
