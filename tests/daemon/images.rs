@@ -117,6 +117,13 @@ async fn a_conversion_survives_kill_9_and_leaves_no_process() {
     let daemon = home.start();
     let mut session = daemon.connect().await;
     let working = until_the_middle(&home, &mut session, convert()).await;
+    let info = session
+        .ok("storage.getImageInfo", json!({"image": "b"}))
+        .await;
+    assert_eq!(
+        (&info["format"], &info["imageState"]),
+        (&json!("qcow2"), &json!("creating"))
+    );
     daemon.kill();
     // Also before there is another daemon.
     nothing_is_left(&home, working);
@@ -126,12 +133,14 @@ async fn a_conversion_survives_kill_9_and_leaves_no_process() {
 }
 
 #[tokio::test]
-async fn a_conversion_goes_on_after_the_daemon_was_ended_in_order() {
+async fn a_conversion_goes_on_after_the_whole_service_was_ended() {
     let Some(home) = home() else { return };
     home.configure(SLOW);
     let daemon = home.start();
     let mut session = daemon.connect().await;
     let working = until_the_middle(&home, &mut session, convert()).await;
+    // As systemd does: everybody is told at once.
+    working.iter().for_each(Working::terminate);
     daemon.stop().await;
     nothing_is_left(&home, working);
     let (daemon, mut session) = restart_at_full_speed(&home).await;

@@ -1,6 +1,7 @@
 //! Merging: what is written, what is left when it is cut short, and how that is mended.
 
 use std::fs;
+use std::path::Path;
 use std::sync::Arc;
 
 use opstead_core::Failure;
@@ -9,7 +10,7 @@ use serde_json::{Value, json};
 
 use crate::support::disk::SmallDisk;
 use crate::support::qemu::{
-    self, OpenImage, Victim, abandon_in_the_middle, content, killing_in_the_middle, write,
+    self, OpenImage, Victim, abandon_in_the_middle, content, killing_in_the_middle, run_qemu, write,
 };
 use crate::support::{Attempt, MIB, Site, is, refusal, write_sparse};
 use crate::working::working_in;
@@ -104,6 +105,30 @@ async fn a_smaller_overlay_leaves_the_rest_of_its_backing_image() {
     let result = site.run(MERGE, overlay_into_base()).await;
     assert_eq!(result.expect("merged")["sizeBytes"], 64 * MIB);
     assert!(content(&site, "base") == expected);
+}
+
+/// The old version of the format cannot grow with snapshots in it, however often it is tried.
+#[tokio::test]
+async fn a_backing_image_that_cannot_grow_stays_as_it_is() {
+    let Some(site) = qemu::site() else { return };
+    let file = site.imports().join("file");
+    let create = ["create", "-q", "-f", "qcow2", "-o", "compat=0.10"];
+    run_qemu("qemu-img", &create, &[&file, Path::new("8M")]);
+    run_qemu("qemu-img", &["snapshot", "-c", "snapshot"], &[&file]);
+    let kwargs = json!({"image": "base", "path": file, "format": "qcow2"});
+    let imported = site.run("storage.importImage", kwargs).await;
+    imported.expect("imported");
+    let kwargs = json!({"image": "overlay", "backingImage": "base", "sizeBytes": 16 * MIB});
+    let created = site.run("storage.createOverlay", kwargs).await;
+    created.expect("created");
+    let outcome = site.run(MERGE, overlay_into_base()).await;
+    assert_eq!(refusal(outcome), is(3015, "qemuImgFailed"));
+    assert_eq!(state(&site, "base").await, "ok");
+    let kwargs = json!({"image": "overlay", "sizeBytes": 8 * MIB});
+    let resized = site.run("storage.resizeImage", kwargs).await;
+    resized.expect("resized");
+    let merged = site.run(MERGE, overlay_into_base()).await;
+    merged.expect("merged");
 }
 
 #[tokio::test]

@@ -44,6 +44,11 @@ impl Working {
         let _ = pidfd_send_signal(&self.descriptor, Signal::KILL);
     }
 
+    /// Asks it to end, as whoever ends a service asks all of its processes.
+    pub(crate) fn terminate(&self) {
+        let _ = pidfd_send_signal(&self.descriptor, Signal::TERM);
+    }
+
     /// Waits until it has ended.
     pub(crate) fn gone(self) {
         let mut ended = [PollFd::new(&self.descriptor, PollFlags::IN)];

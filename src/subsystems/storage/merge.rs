@@ -49,6 +49,11 @@ impl Workshop {
             let cause = "the daemon ended meanwhile".to_owned();
             return Err(self.unfinished(job, &pair, cause)?);
         }
+        let size_bytes = pair.overlay.size_bytes()?;
+        if size_bytes > pair.backing.size_bytes()? {
+            // By itself, so that nothing is half written where it cannot grow.
+            self.set_size(job, &pair.backing, size_bytes)?;
+        }
         self.commit(job, &pair, damage)?;
         self.pool.delete(&pair.overlay)?;
         done(job, &pair.backing)

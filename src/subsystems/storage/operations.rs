@@ -195,14 +195,24 @@ impl Workshop {
         chain::check_no_dependants(&self.pool, &image)?;
         chain::check_use(&self.pool, &image, Use::Change)?;
         job.report("Resizing", Report::begun(ImageState::Ok));
-        let file = self.pool.writable(&image)?;
-        match image.format {
-            Format::Raw => set_size(&file, arguments.size_bytes.0)?,
-            Format::Qcow2 => self.qemu_img(job).resize(&image, arguments.size_bytes.0)?,
-        }
-        file.sync_all().map_err(during("resizing the image"))?;
+        self.set_size(job, &image, arguments.size_bytes.0)?;
         job.report("Resizing", Report::finished(ImageState::Ok));
         Ok(result(&image.name, Some(image.size_bytes()?)))
+    }
+
+    /// Makes an image larger or smaller; it is on disk when this returns.
+    pub(super) fn set_size(
+        &self,
+        job: &Job,
+        image: &Image,
+        size_bytes: u64,
+    ) -> Result<(), StorageError> {
+        let file = self.pool.writable(image)?;
+        match image.format {
+            Format::Raw => set_size(&file, size_bytes)?,
+            Format::Qcow2 => self.qemu_img(job).resize(image, size_bytes)?,
+        }
+        file.sync_all().map_err(during("resizing the image"))
     }
 
     fn delete_image(&self, job: &Job, arguments: &ImageArguments) -> Result<Json, StorageError> {
