@@ -139,10 +139,10 @@ async fn a_conversion_goes_on_after_the_whole_service_was_ended() {
     let daemon = home.start();
     let mut session = daemon.connect().await;
     let working = until_the_middle(&home, &mut session, convert()).await;
-    // As systemd does: everybody is told at once.
+    // As systemd does it, everybody is told; here the daemon is the last to hear of it.
     working.iter().for_each(Working::terminate);
-    daemon.stop().await;
     nothing_is_left(&home, working);
+    daemon.stop().await;
     let (daemon, mut session) = restart_at_full_speed(&home).await;
     is_converted(&home, &mut session).await;
     daemon.stop().await;
