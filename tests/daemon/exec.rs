@@ -1,6 +1,7 @@
 //! The subsystem `exec` with the real daemon: what a configuration may say, and that no program is
 //! left behind however the daemon ends.
 
+use std::os::unix::fs::MetadataExt;
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
@@ -250,10 +251,13 @@ async fn what_outlived_daemon_and_guard_is_ended_at_the_next_start() {
     kill_process(again.guard, Signal::STOP).unwrap();
     daemon.kill();
     kill_process(again.guard, Signal::KILL).unwrap();
-    let left = processes_with("OPSTEAD_ATTEMPT", "1");
+    let metadata = home.data.metadata().unwrap();
+    let mark = format!("{}:{}", metadata.dev(), metadata.ino());
+    let left = processes_with("OPSTEAD_EXEC_FOLDER", &mark);
     assert!(left.contains(&again.program.as_raw_pid()), "{left:?}");
     let daemon = home.start();
-    again.met.ended();
+    let now = processes_with("OPSTEAD_EXEC_FOLDER", &mark);
+    assert!(left.is_disjoint(&now), "{left:?} {now:?}");
     runs_again(&daemon, "again", again.witness).await;
 }
 
@@ -290,11 +294,17 @@ async fn sigterm_for_everybody_is_an_interruption_too() {
     let daemon = home.start();
     let mut session = daemon.connect().await;
     let again = begin(&mut session, "again", "mild").await;
-    for pid in [again.program, again.guard, daemon.pid()] {
-        kill_process(pid, Signal::TERM).unwrap();
+    kill_process(again.program, Signal::TERM).unwrap();
+    // What it left behind is told of as soon as it is known that it has ended.
+    let mut operation = session.get("again").await;
+    while operation["nonFatalErrors"] == json!([]) {
+        let params = json!({"ids": ["again"], "until": "change", "after": operation["cursor"]});
+        let answer = session.ok("operations.wait", params).await;
+        operation = answer["operations"][0].clone();
     }
-    assert!(daemon.wait().await.success());
     again.met.ended();
+    daemon.terminate();
+    assert!(daemon.wait().await.success());
     let daemon = home.start();
     runs_again(&daemon, "again", again.witness).await;
 }
