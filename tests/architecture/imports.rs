@@ -92,8 +92,12 @@ const RULES: &[Rule] = &[
     // How programs are run, which is for those that run any.
     Rule {
         module: "subsystems::process",
-        may: &[],
-        but_not: &[],
+        may: &["crate::subsystems"],
+        but_not: &[
+            "crate::subsystems::storage",
+            "crate::subsystems::exec",
+            "crate::subsystems::diagnostic",
+        ],
     },
     Rule {
         module: "subsystems::exec",

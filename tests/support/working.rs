@@ -3,7 +3,7 @@
 
 use std::fs;
 use std::os::fd::OwnedFd;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
@@ -24,7 +24,7 @@ pub(crate) fn working_in(folder: &Path) -> Vec<Working> {
 }
 
 impl Working {
-    fn look(process: &PathBuf, folder: &Path) -> Option<Self> {
+    fn look(process: &Path, folder: &Path) -> Option<Self> {
         let works_there = || fs::read_link(process.join("cwd")).is_ok_and(|cwd| cwd == folder);
         if !works_there() {
             return None;

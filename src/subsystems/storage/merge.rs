@@ -90,7 +90,7 @@ impl Workshop {
                 overlay: overlay.name.clone(),
                 operation_id: job.operation_id().to_owned(),
             }),
-            ..before.clone()
+            ..before
         };
         began.record(&self.pool, &backing.name)?;
         let merging = self.pool.begin_merging(&backing.name);

@@ -29,6 +29,8 @@ mod arguments;
 
 mod operations;
 
+mod making;
+
 mod merge;
 
 mod check;

@@ -172,7 +172,7 @@ impl QemuImg<'_> {
             guard: self.guard,
             job: self.job,
         };
-        let ended = run.to_end(|chunk| {
+        let ended = run.until_end(|chunk| {
             if let Some(percentage) = reader.read(chunk) {
                 progress(percentage);
             }

@@ -48,7 +48,7 @@ const SIGTERM: i32 = 15;
 impl Run<'_> {
     /// Runs the program, handing on what it writes as it comes. When this returns, nothing is left of
     /// it, also where the attempt was told to stop.
-    pub(super) fn to_end(self, on_output: impl FnMut(&[u8])) -> Result<Ended, StorageError> {
+    pub(super) fn until_end(self, on_output: impl FnMut(&[u8])) -> Result<Ended, StorageError> {
         let (job, pool) = (self.job, self.pool);
         let attempt = job.attempt().to_string();
         let marks = [
