@@ -3,8 +3,8 @@
 use std::process::ExitCode;
 use std::time::Duration;
 
-use opstead::app::{ServeOptions, serve};
-use opstead::cli::{self, Command, ExecGuardArguments, ServeArguments};
+use opstead::app::{Fault, ServeOptions, StoppedFolder, serve};
+use opstead::cli::{self, Command, ExecGuardArguments, Exit, ServeArguments};
 use opstead::subsystems::process;
 
 /// A registration allocates some dozens of small pieces on one thread and frees them on another,
@@ -15,6 +15,7 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 fn main() -> ExitCode {
     match cli::parse() {
         Command::Serve(arguments) => daemon(arguments),
+        Command::Journal(arguments) => cli::journal::<StoppedFolder>(arguments),
         Command::ExecGuard(arguments) => guard(arguments),
         Command::Client(command) => cli::run(command),
     }
@@ -37,9 +38,16 @@ fn daemon(arguments: ServeArguments) -> ExitCode {
     match serve(options) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            // With every cause, on one line.
-            eprintln!("opstead: {:#}.", anyhow::Error::from(error));
-            ExitCode::FAILURE
+            let (fault, hint) = error.advice();
+            let exit = match fault {
+                Fault::Usage => Exit::Usage,
+                Fault::InUse => Exit::Unreachable,
+                Fault::NotPermitted => Exit::NotPermitted,
+                Fault::Failed => Exit::Failed,
+            };
+            // With every cause, in one sentence.
+            let message = format!("{:#}", anyhow::Error::from(error));
+            cli::refuse(exit, &message, hint)
         }
     }
 }

@@ -37,7 +37,6 @@ struct Shared {
     stopped: AtomicBool,
     schemas: Schemas,
     executors: HashMap<String, Arc<dyn Executor>>,
-    kinds: HashMap<String, MethodKind>,
     reader: Arc<dyn Reader>,
     latest: Mutex<Weak<Snapshot>>,
     changes: Arc<Changes>,
@@ -121,19 +120,12 @@ impl EngineHandle {
                 .into_iter()
                 .map(move |method| (method.name.to_string(), executor.clone()))
         };
-        let kinds = |executor: &Arc<dyn Executor>| {
-            let methods = executor.declarations();
-            methods
-                .into_iter()
-                .map(|method| (method.name.to_string(), method.kind))
-        };
         let shared = Arc::new(Shared {
             requests,
             waiting_bytes: AtomicUsize::new(0),
             stopped: AtomicBool::new(false),
             schemas,
             executors: executors.iter().flat_map(by_method).collect(),
-            kinds: executors.iter().flat_map(kinds).collect(),
             reader,
             latest: Mutex::new(Weak::new()),
             changes: Arc::new(Changes::default()),
@@ -187,7 +179,7 @@ impl EngineHandle {
 
     /// Whether a method is declared, and as what.
     pub fn method_kind(&self, method_name: &str) -> Option<MethodKind> {
-        self.shared.kinds.get(method_name).copied()
+        self.shared.schemas.kind(method_name)
     }
 
     /// Removes ended operations for good, handed over like a registration. Answers how many were

@@ -101,7 +101,7 @@ impl Engine {
         runtime: runtime::Handle,
         observer: Observer,
     ) -> Result<Self, StartError> {
-        let schemas = schemas::Schemas::compile(&executors)?;
+        let schemas = schemas::Schemas::compile(&state, &executors)?;
         let (handle, requests) = EngineHandle::new(schemas, &executors, journal.reader());
         let orders = turn::attachments(&state, &executors);
         let attempts = attempts::Attempts::new(&config, handle.clone(), executors, runtime);

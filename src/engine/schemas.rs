@@ -1,11 +1,11 @@
-//! Checking kwargs against the JSON Schema that a method declares: all faults, each with its
-//! pointer.
+//! What is declared of each method: its kind, and the JSON Schema that its kwargs are checked
+//! against, all faults with their pointers. Declarations outlive the executors that made them.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use boon::{CompileError, Compiler, SchemaIndex, UrlLoader, ValidationError};
-use opstead_core::{Declaration, Fault, Json};
+use opstead_core::{Declaration, Fault, Json, MethodKind, State};
 use serde_json::Value;
 
 use super::StartError;
@@ -14,11 +14,18 @@ use super::executor::Executor;
 /// Where compiled schemas live. No such address is ever fetched.
 const ADDRESS: &str = "opstead:///kwargs";
 
-/// The compiled schemas of all declared methods.
+/// All declared methods, with their compiled schemas.
 #[derive(Default)]
 pub(super) struct Schemas {
     /// By method, the versions in ascending order.
-    methods: HashMap<String, Vec<(u32, Compiled)>>,
+    methods: HashMap<Arc<str>, Vec<Declared>>,
+}
+
+/// One version of a method.
+struct Declared {
+    version: u32,
+    kind: MethodKind,
+    schema: Compiled,
 }
 
 /// One schema; nothing for a method that takes any object.
@@ -34,24 +41,38 @@ impl UrlLoader for NoLoader {
 }
 
 impl Schemas {
-    pub(super) fn compile(executors: &[Arc<dyn Executor>]) -> Result<Self, StartError> {
+    /// Of what these executors declare, and of what was declared before and is kept in the state.
+    pub(super) fn compile(
+        state: &State,
+        executors: &[Arc<dyn Executor>],
+    ) -> Result<Self, StartError> {
+        // The executors come last, as they replace what was declared under the same version.
+        let declared = state.declarations().cloned().chain(
+            executors
+                .iter()
+                .flat_map(|executor| executor.declarations()),
+        );
+        let latest: BTreeMap<_, _> = declared
+            .map(|method| ((method.name.clone(), method.version), method))
+            .collect();
         let mut schemas = Self::default();
-        for declaration in executors
-            .iter()
-            .flat_map(|executor| executor.declarations())
-        {
-            let compiled = Compiled::new(&declaration).map_err(|message| StartError::Schema {
-                method: declaration.name.to_string(),
+        for ((name, version), declaration) in latest {
+            let schema = Compiled::new(&declaration).map_err(|message| StartError::Schema {
+                method: name.to_string(),
                 message,
             })?;
-            let versions = schemas
-                .methods
-                .entry(declaration.name.to_string())
-                .or_default();
-            versions.push((declaration.version, compiled));
-            versions.sort_by_key(|(version, _)| *version);
+            schemas.methods.entry(name).or_default().push(Declared {
+                version,
+                kind: declaration.kind,
+                schema,
+            });
         }
         Ok(schemas)
+    }
+
+    /// Whether a method is declared, and as what in its highest version.
+    pub(super) fn kind(&self, method: &str) -> Option<MethodKind> {
+        self.methods.get(method)?.last().map(|highest| highest.kind)
     }
 
     /// Checks kwargs. A method or version that nobody declares is left to the core to refuse.
@@ -66,9 +87,9 @@ impl Schemas {
             .get(method)
             .map(Vec::as_slice)
             .unwrap_or_default();
-        let wanted = |(known, _): &&(u32, Compiled)| version.is_none_or(|wanted| wanted == *known);
-        match versions.iter().rfind(wanted) {
-            Some((_, Compiled(Some((schemas, index))))) => {
+        let wanted = |known: &&Declared| version.is_none_or(|wanted| wanted == known.version);
+        match versions.iter().rfind(wanted).map(|found| &found.schema) {
+            Some(Compiled(Some((schemas, index)))) => {
                 let value: Value = kwargs
                     .parse()
                     .map_err(|error| vec![Fault::new("/kwargs", error.to_string())])?;

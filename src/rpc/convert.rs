@@ -11,11 +11,13 @@ pub(super) fn json(json: &core::Json) -> Json {
     json.as_raw().to_owned()
 }
 
-pub(super) fn time(time: core::Time) -> Timestamp {
+/// A time on the wire.
+pub fn time(time: core::Time) -> Timestamp {
     Timestamp::from_unix_ms(time.0)
 }
 
-pub(super) fn state(state: core::OperationState) -> wire::OperationState {
+/// A state on the wire.
+pub fn state(state: core::OperationState) -> wire::OperationState {
     use core::OperationState as Core;
     match state {
         Core::Waiting => wire::OperationState::Waiting,
@@ -134,7 +136,7 @@ pub(super) fn task(operation: &core::Operation) -> wire::TaskInfo {
 }
 
 /// The whole record; `reasons` are those of the same moment.
-pub(super) fn operation(operation: &core::Operation, reasons: &[core::Reason]) -> wire::Operation {
+pub fn operation(operation: &core::Operation, reasons: &[core::Reason]) -> wire::Operation {
     let (subject, request) = (&operation.subject, &operation.request);
     let (result, error) = match &operation.outcome {
         None => (None, None),
@@ -225,14 +227,19 @@ pub(super) fn declaration(method: &core::Declaration) -> wire::MethodDeclaration
         weight: 0,
         cancelable: method.cancelable,
         revertible: false,
-        on_interrupt: match method.on_interrupt {
-            core::OnInterrupt::Retry => wire::InterruptPolicy::Retry,
-            core::OnInterrupt::Fail => wire::InterruptPolicy::Fail,
-        },
+        on_interrupt: on_interrupt(method.on_interrupt),
         retry: None,
         attempt_timeout_ms: None,
         holds_schedule: false,
         secrets: Vec::new(),
+    }
+}
+
+/// What becomes of an interrupted attempt, on the wire.
+pub fn on_interrupt(policy: core::OnInterrupt) -> wire::InterruptPolicy {
+    match policy {
+        core::OnInterrupt::Retry => wire::InterruptPolicy::Retry,
+        core::OnInterrupt::Fail => wire::InterruptPolicy::Fail,
     }
 }
 
@@ -254,7 +261,7 @@ pub(super) fn executor(executor: &core::Executor) -> wire::ExecutorInfo {
 }
 
 /// The alert that an event is, if it is one; without its subscription.
-fn alert(event: &core::Event, cursor: core::Cursor) -> Option<wire::Alert> {
+pub fn alert(event: &core::Event, cursor: core::Cursor) -> Option<wire::Alert> {
     let core::EventBody::Operation(body) = &event.body else {
         return None;
     };

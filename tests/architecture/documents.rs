@@ -112,7 +112,8 @@ fn commands_that_the_readme_shows_exist() {
         }
     }
     for command in [
-        "serve", "call", "tasks", "show", "watch", "wait", "cancel", "status", "demo",
+        "serve", "call", "tasks", "list", "show", "objects", "methods", "watch", "wait", "cancel",
+        "status", "demo", "journal",
     ] {
         assert!(seen.contains(command), "{command} is not shown");
     }

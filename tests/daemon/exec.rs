@@ -5,7 +5,7 @@ use std::os::unix::fs::MetadataExt;
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::program::{Daemon, Home};
 use crate::session::Session;
@@ -155,7 +155,7 @@ fn a_wrong_configuration_starts_nothing() {
             continue;
         }
         let ended = home.fail();
-        assert_eq!(ended.status.code(), Some(1));
+        assert_eq!(ended.status.code(), Some(2));
         let file = home.config();
         for message in [file.to_str().unwrap()].iter().chain(messages) {
             assert!(

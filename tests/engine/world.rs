@@ -383,7 +383,13 @@ impl Executor for Puppet {
             cancelable: false,
             ..retried("test.stubborn")
         };
+        let asked = Declaration {
+            kind: MethodKind::Query,
+            kwargs_schema: Json::from_value(&json!({"required": ["thing"]})).ok(),
+            ..retried("test.ask")
+        };
         [
+            asked,
             retried("test.run"),
             retried("test.noop"),
             retried("test.panic"),

@@ -1,5 +1,6 @@
 //! The built-in subsystems, driven through the executor boundary as the engine drives them, on real
 //! files in folders of their own.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod support;
 

@@ -136,8 +136,9 @@ impl Storage {
             return Err(io::Error::new(io::ErrorKind::InvalidInput, message));
         }
         let workshop = Workshop {
-            pool: Arc::new(Pool::open(&config.pool)?),
+            // First what makes nothing.
             import_folders: ImportFolders::open(&config.import_folders)?,
+            pool: Arc::new(Pool::open(&config.pool)?),
             throttle: rate.map(Throttle::new),
             gate: Gate::default(),
             qemu_img: config.qemu_img,
