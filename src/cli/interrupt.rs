@@ -1,9 +1,13 @@
-//! Ctrl-C, where it ends a command in order.
+//! What ends a command from outside, in order: Ctrl-C, or that nobody reads its output any more.
 
 use std::io;
+use std::thread;
 use std::time::Duration;
 
+use rustix::event::{PollFd, PollFlags, poll};
+use rustix::io::Errno;
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::oneshot;
 use tokio::time::timeout;
 
 use super::error::CliError;
@@ -32,5 +36,24 @@ pub(super) async fn until_interrupted<T: Send + 'static>(
         Ok(result) => result.map(Some),
         Err(error) if error.is_cancelled() => Ok(None),
         Err(error) => Err(io::Error::other(error).into()),
+    }
+}
+
+/// Resolves when nobody reads stdout any more, which a command that has nothing to write would not
+/// notice by itself.
+pub(super) async fn nobody_reads() {
+    let (sender, gone) = oneshot::channel();
+    // The thread ends with the program.
+    thread::spawn(move || {
+        let stdout = io::stdout();
+        // Asked for nothing, it answers only that the other end is gone.
+        let mut watched = [PollFd::new(&stdout, PollFlags::empty())];
+        while poll(&mut watched, None) == Err(Errno::INTR) {}
+        // If the command has ended meanwhile, nobody wants to know.
+        let _ended = sender.send(watched[0].revents());
+    });
+    match gone.await {
+        Ok(found) if !found.is_empty() => {}
+        _ => std::future::pending().await,
     }
 }

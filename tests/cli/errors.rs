@@ -199,12 +199,13 @@ fn what_is_understood_but_cannot_be_is_65() {
     );
 }
 
+/// As with `| head`; it is noticed also when there is nothing more to write.
 #[test]
 fn a_reader_that_goes_away_is_no_error() {
     let daemon = Daemon::start();
-    let mut watch = daemon.spawn(&["watch", "--after", "0"]);
-    drop(watch.stdout());
     daemon.json(&["call", "diagnostic.noop", "--wait"]);
+    let mut watch = daemon.spawn(&["watch", "--after", "0"]);
+    assert!(watch.stdout().any(|line| line.contains("completed")));
     let ran = watch.end();
     assert_eq!(ran.code, 0);
     assert_eq!(ran.stderr.lines().count(), 1, "where it begins: {ran:?}");

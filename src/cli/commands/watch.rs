@@ -11,7 +11,7 @@ use crate::cli::arguments::WatchArguments;
 use crate::cli::connection::connect;
 use crate::cli::error::CliError;
 use crate::cli::exit::Exit;
-use crate::cli::interrupt::until_interrupted;
+use crate::cli::interrupt::{nobody_reads, until_interrupted};
 use crate::cli::output::{Output, note, plain};
 use crate::cli::words;
 
@@ -28,7 +28,11 @@ type Progress = Arc<Mutex<Option<Place>>>;
 
 pub(super) async fn run(arguments: WatchArguments) -> Result<Exit, CliError> {
     let progress = Progress::default();
-    match until_interrupted(watch(arguments, progress.clone())).await? {
+    let watched = tokio::select! {
+        watched = until_interrupted(watch(arguments, progress.clone())) => watched?,
+        () = nobody_reads() => return Ok(Exit::Done),
+    };
+    match watched {
         Some(never) => match never {},
         None => {
             if let Some(Place { cursor, log_id }) = &*lock(&progress) {

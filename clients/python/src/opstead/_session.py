@@ -1,0 +1,172 @@
+"""One connection's calls in flight and subscriptions: who waits for which answer, and whose is
+which alert. Nothing here does I/O.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from typing import Any, NamedTuple, Optional, Union
+
+from . import _refusals
+from ._errors import DisconnectedError, Error, ProtocolError, RefusedError
+from ._json import decode
+from .types import Subscribed
+
+SUBSCRIBE = "alerts.subscribe"
+
+
+class Delivery(NamedTuple):
+    """One notification of a subscription, as it came."""
+
+    method: str
+    params: dict[str, Any]
+
+
+class Route:
+    """Where the notifications of a subscription go. After the last one there is `None`: it was
+    given up because they were not taken, or its connection was lost.
+    """
+
+    def __init__(self, session: Session, subscription: str) -> None:
+        self._session = session
+        self._subscription = subscription
+        self.queue: asyncio.Queue[Optional[Delivery]] = asyncio.Queue()
+
+    def close(self) -> None:
+        self._session.unsubscribe(self._subscription)
+
+
+class Opened(NamedTuple):
+    """What `alerts.subscribe` was answered, and where its alerts go."""
+
+    subscribed: Subscribed
+    route: Route
+
+
+class Session:
+    """One connection, from its first message to its last."""
+
+    def __init__(self, queue_most: int, permits: asyncio.Semaphore) -> None:
+        self._queue_most = queue_most
+        self._permits = permits
+        self._next_id = 0
+        self._pending: dict[int, tuple[bool, asyncio.Future[Any]]] = {}
+        self._routes: dict[str, Route] = {}
+        self.outgoing: asyncio.Queue[str] = asyncio.Queue()
+
+    def call(self, method: str, params: str) -> asyncio.Future[Any]:
+        """Hands a call to the connection. The caller has taken one of the permits; it is given
+        back when the call is answered, whether or not somebody still waits.
+        """
+        future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        subscribes = method == SUBSCRIBE
+        self._pending[self._write(method, params)] = (subscribes, future)
+        return future
+
+    def _write(self, method: str, params: str) -> int:
+        number = self._next_id
+        self._next_id += 1
+        head = f'{{"jsonrpc":"2.0","id":{number},"method":{json.dumps(method)},'
+        self.outgoing.put_nowait(f'{head}"params":{params}}}')
+        return number
+
+    def unsubscribe(self, subscription: str) -> None:
+        """Ends a subscription, if it has not ended."""
+        route = self._routes.pop(subscription, None)
+        if route is None:
+            return
+        route.queue.put_nowait(None)
+        # Nobody waits for the answer; if the connection has gone, so has the subscription.
+        self._write("alerts.unsubscribe", json.dumps([subscription]))
+
+    def end(self, reason: str) -> None:
+        """The connection is gone."""
+        pending, self._pending = self._pending, {}
+        for _subscribes, future in pending.values():
+            self._permits.release()
+            if not future.done():
+                future.set_exception(DisconnectedError(reason))
+        routes, self._routes = self._routes, {}
+        for route in routes.values():
+            route.queue.put_nowait(None)
+
+    def receive(self, text: Union[str, bytes]) -> None:
+        """Takes one message of the daemon, in the order of the messages: so a subscription has its
+        route before its first alert comes.
+        """
+        try:
+            message = json.loads(text)
+        except ValueError:
+            return
+        if not isinstance(message, dict):
+            return
+        if "method" in message:
+            self._deliver(message["method"], message.get("params"))
+        else:
+            self._answer(message)
+
+    def _deliver(self, method: Any, params: Any) -> None:
+        if method not in ("alert", "alertBookmark", "alertClosed") or not isinstance(params, dict):
+            return
+        subscription = params.get("subscription")
+        # Of one that was given up, the last alerts may still be under way.
+        route = self._routes.get(subscription) if isinstance(subscription, str) else None
+        if route is None or not isinstance(subscription, str):
+            return
+        if route.queue.qsize() >= self._queue_most:
+            # Its consumer is too slow: it empties the queue, finds it ended and resumes.
+            self.unsubscribe(subscription)
+            return
+        route.queue.put_nowait(Delivery(method, params))
+        if method == "alertClosed":
+            del self._routes[subscription]
+
+    def _answer(self, message: dict[str, Any]) -> None:
+        number = message.get("id")
+        if number is None and len(self._pending) == 1:
+            # An error that the daemon could not tell the call of: one too large to be read.
+            [number] = self._pending
+        pending = self._pending.pop(number, None) if isinstance(number, int) else None
+        if pending is None:
+            return
+        self._permits.release()
+        subscribes, future = pending
+        try:
+            answer = result_of(message)
+            if subscribes:
+                answer = self._subscribed(answer)
+        except Error as error:
+            if not future.done():
+                future.set_exception(error)
+            return
+        if not future.done():
+            future.set_result(answer)
+        elif subscribes:
+            # Nobody waits for it any more.
+            answer.route.close()
+
+    def _subscribed(self, answer: Any) -> Opened:
+        try:
+            subscribed = decode(Subscribed, answer)
+        except ValueError as error:
+            raise ProtocolError(f"the daemon's answer is not understood: {error}") from None
+        route = Route(self, subscribed.subscription)
+        self._routes[subscribed.subscription] = route
+        return Opened(subscribed, route)
+
+
+def result_of(message: dict[str, Any]) -> Any:
+    """The result in an answer, or the error raised."""
+    error = message.get("error")
+    if error is not None:
+        raise refusal_of(error)
+    return message.get("result")
+
+
+def refusal_of(error: Any) -> Error:
+    """The error that the daemon answered with."""
+    if not isinstance(error, dict) or not isinstance(error.get("code"), int):
+        return ProtocolError(f"the daemon's error is not understood: {error!r}")
+    kind = _refusals.BY_CODE.get(error["code"], RefusedError)
+    return kind(error["code"], str(error.get("message", "")), error.get("data"))
