@@ -81,6 +81,7 @@ pub fn serve(options: ServeOptions) -> Result<(), ServeError> {
     let engine = Engine::start(
         EngineConfig {
             limits: config.core_limits(),
+            capacity: config.capacity(),
             retention: config.retention(),
             ..EngineConfig::default()
         },

@@ -9,7 +9,7 @@ use std::time::Duration;
 use serde::Deserialize;
 use thiserror::Error;
 
-use crate::engine::Retention;
+use crate::engine::{EngineConfig, Retention};
 use crate::filter::MAX_PATTERN_BYTES;
 use crate::journal::Options;
 use crate::rpc;
@@ -103,6 +103,8 @@ pub struct LimitsSection {
     pub write_timeout_ms: Option<NonZeroU64>,
     /// Operations that are not done.
     pub open_operations: Option<NonZeroUsize>,
+    /// The weight of all that runs.
+    pub capacity: Option<NonZeroU32>,
     /// Free bytes on the disk below which nothing new is registered.
     pub least_free_bytes: Option<u64>,
 }
@@ -178,6 +180,11 @@ impl Config {
         limits
     }
 
+    pub(super) fn capacity(&self) -> u32 {
+        let default = EngineConfig::default().capacity;
+        self.limits.capacity.map_or(default, NonZeroU32::get)
+    }
+
     pub(super) fn retention(&self) -> Retention {
         let days = |days: u64| Duration::from_secs(days.saturating_mul(24 * 60 * 60));
         let default = Retention::default();
@@ -235,6 +242,9 @@ impl Config {
             subscriptions: rpc.max_subscriptions,
             open_operations: core.open_operations as u64,
             claims: core.claims as u32,
+            dependencies: core.dependencies as u32,
+            children: core.children as u32,
+            capacity: self.capacity(),
             filter_bytes: MAX_PATTERN_BYTES as u32,
             write_timeout_ms: rpc.write_timeout_ms,
         }

@@ -226,7 +226,11 @@ fn entry(event: &Event, cursor: Cursor) -> Entry {
         EventBody::ExecutorAttached {
             executor, capacity, ..
         } => ("attached", format!("{executor}, capacity {capacity}")),
-        EventBody::ExecutorDetached { executor } => ("detached", executor.to_string()),
+        EventBody::ExecutorDetached { executor, .. } => ("detached", executor.to_string()),
+        EventBody::CapacitySet { capacity } => ("capacity", capacity.to_string()),
+        EventBody::CapacityReserved { sequence } => ("reserved", registered_at(*sequence)),
+        EventBody::Placed { sequence } => ("placed", registered_at(Some(*sequence))),
+        EventBody::DelayPassed { sequence } => ("delayPassed", registered_at(Some(*sequence))),
         EventBody::WakeContinued => ("woken", "more of those who waited".to_owned()),
         EventBody::Purged { operations } => {
             ("purged", format!("ended operations: {}", operations.len()))
@@ -237,6 +241,14 @@ fn entry(event: &Event, cursor: Cursor) -> Entry {
         time: convert::time(event.time),
         event: event_word,
         detail,
+    }
+}
+
+/// Which operation, by its place in the log.
+fn registered_at(sequence: Option<Cursor>) -> String {
+    match sequence {
+        Some(sequence) => format!("the operation registered at {sequence}"),
+        None => "for nobody".to_owned(),
     }
 }
 

@@ -116,7 +116,7 @@ fn events_are_chosen_by_place_number_name_and_operation() {
     };
     let all = stopped.json_lines(&["--after", "0"]);
     assert_eq!(cursors(&all), (1..=all.len() as u64).collect::<Vec<_>>());
-    assert_eq!(all[0]["event"], "declared");
+    assert_eq!(all[0]["event"], "capacity");
     let some = stopped.run(&["--after", "2", "--limit", "3", "--json"]);
     let numbers = some.stdout.lines().map(|line| {
         let event: Value = serde_json::from_str(line).unwrap();

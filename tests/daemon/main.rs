@@ -25,6 +25,7 @@ mod session;
 mod alerts;
 mod bad_input;
 mod claims;
+mod coordination;
 mod errors;
 mod exec;
 mod following;

@@ -365,5 +365,9 @@ fn declaration(config: &ProgramConfig, path: &Path, kwargs_schema: Json) -> Decl
         claims: config.claims.clone(),
         cancelable: true,
         on_interrupt: config.on_interrupt,
+        weight: 0,
+        retry: None,
+        attempt_timeout_ms: None,
+        holds_schedule: false,
     }
 }
