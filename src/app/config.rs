@@ -22,6 +22,7 @@ const RESULT_BYTES: u32 = 1 << 20;
 
 /// Bytes of whatever else such an executor says.
 const REPORT_BYTES: u32 = 64 << 10;
+
 /// The file that runs, also when another version has been put in its place.
 const OWN_PROGRAM: &str = "/proc/self/exe";
 
