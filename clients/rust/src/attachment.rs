@@ -113,9 +113,13 @@ impl Attachment {
         self.leave().await;
     }
 
-    /// Leaves, as dropping it does, and returns when the daemon has been told: then the client can
-    /// attach again.
+    /// Leaves, as dropping it does, once the daemon assigns nothing more; then the client can attach
+    /// again.
     pub async fn leave(mut self) {
+        let nothing = ExecutorsCapacityParams { capacity: 0 };
+        let told = self.client.call::<Taken>("executors.capacity", &nothing);
+        // Without a connection nothing is assigned either.
+        let _ = told.await;
         self.keeper.abort();
         let _aborted = (&mut self.keeper).await;
     }
