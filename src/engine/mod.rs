@@ -75,7 +75,7 @@ impl Default for EngineConfig {
     fn default() -> Self {
         Self {
             limits: Limits::default(),
-            capacity: 100,
+            capacity: 9,
             retention: Retention::default(),
             checkpoint_events: 200_000,
             tick: Duration::from_millis(250),
