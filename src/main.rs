@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use opstead::app::{Fault, ServeOptions, StoppedFolder, serve};
 use opstead::cli::{self, Command, ExecGuardArguments, Exit, ServeArguments};
-use opstead::subsystems::exec;
+use opstead::subsystems::process;
 
 /// A registration allocates some dozens of small pieces on one thread and frees them on another,
 /// which is what this allocator is good at.
@@ -53,7 +53,7 @@ fn daemon(arguments: ServeArguments) -> ExitCode {
 }
 
 fn guard(arguments: ExecGuardArguments) -> ExitCode {
-    exec::guard(
+    process::guard(
         Duration::from_millis(arguments.kill_after_ms),
         &arguments.program,
     )

@@ -17,6 +17,9 @@ use crate::subsystems::exec::{ExecConfig, Program};
 use crate::subsystems::storage::StorageConfig;
 use exec::{ExecSection, programs};
 
+/// The file that runs, also when another version has been put in its place.
+const OWN_PROGRAM: &str = "/proc/self/exe";
+
 /// All that can be configured.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -60,6 +63,8 @@ pub struct StorageSection {
     pub capacity: Option<NonZeroU32>,
     /// How fast all copies together may write.
     pub copy_bytes_per_second: Option<NonZeroU64>,
+    /// The program `qemu-img`; looked for in `PATH` if left out.
+    pub qemu_img: Option<PathBuf>,
 }
 
 /// The subsystem `diagnostic`.
@@ -151,8 +156,7 @@ impl Config {
 
     pub(super) fn exec(&self, data: &Path) -> ExecConfig {
         ExecConfig {
-            // The file that runs, also when another version has been put in its place.
-            guard: "/proc/self/exe".into(),
+            guard: OWN_PROGRAM.into(),
             data: data.to_owned(),
             programs: self.programs.clone(),
         }
@@ -188,11 +192,13 @@ impl Config {
 
     pub(super) fn storage(&self, data: &Path) -> StorageConfig {
         let own = &self.storage;
-        let default = StorageConfig::new(own.pool.clone().unwrap_or_else(|| data.join("pool")));
+        let pool = own.pool.clone().unwrap_or_else(|| data.join("pool"));
+        let default = StorageConfig::new(pool, OWN_PROGRAM);
         StorageConfig {
             import_folders: own.import_folders.clone(),
             capacity: own.capacity.map_or(default.capacity, NonZeroU32::get),
             copy_bytes_per_second: own.copy_bytes_per_second.map(NonZeroU64::get),
+            qemu_img: own.qemu_img.clone().unwrap_or(default.qemu_img),
             ..default
         }
     }

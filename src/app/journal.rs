@@ -26,10 +26,14 @@ pub struct StoppedFolder {
 }
 
 impl StoppedJournal for StoppedFolder {
-    fn open(folder: &Path, workspace: &Path) -> Result<Self, JournalFault> {
+    fn open(
+        folder: &Path,
+        workspace: &Path,
+        is_over: &dyn Fn() -> bool,
+    ) -> Result<Self, JournalFault> {
         silence_storage_panics();
-        let inspection =
-            Inspection::open(folder, workspace).map_err(|error| fault(error, workspace))?;
+        let inspection = Inspection::open(folder, workspace, is_over)
+            .map_err(|error| fault(error, workspace))?;
         let (state, unrecovered) = match recovered(&inspection) {
             Ok(state) => (state, None),
             Err(message) => (None, Some(message)),
@@ -116,6 +120,7 @@ fn summary(folder: &Path, inspection: &Inspection, state: Option<&State>) -> Sum
     let report = inspection.report();
     let reader = inspection.reader();
     let opened = report.opened.as_ref();
+    let (found, more_damage) = inspection.damage();
     Summary {
         folder: folder.to_owned(),
         log_id: report.log_id.clone(),
@@ -128,7 +133,8 @@ fn summary(folder: &Path, inspection: &Inspection, state: Option<&State>) -> Sum
             event_bytes: report.block_bytes,
             ended_operation_bytes: reader.as_ref().map_or(0, |reader| reader.archive_bytes()),
         },
-        damage: inspection.damage().into_iter().map(damage).collect(),
+        damage: found.into_iter().map(damage).collect(),
+        more_damage,
         next_start: NextStart {
             refused: opened.err().map(sentence),
             begins_anew: opened.is_ok_and(|opened| opened.created),
@@ -242,7 +248,7 @@ fn fault(error: InspectError, workspace: &Path) -> JournalFault {
             needed_bytes,
             free_bytes,
         } => JournalFault::NoRoom {
-            folder: workspace.to_owned(),
+            folder: workspace.parent().unwrap_or(workspace).to_owned(),
             needed_bytes,
             free_bytes,
         },
@@ -251,7 +257,9 @@ fn fault(error: InspectError, workspace: &Path) -> JournalFault {
         {
             JournalFault::NotPermitted(sentence(error))
         }
-        InspectError::Copy { .. } => JournalFault::Failed(sentence(error)),
+        InspectError::Copy { .. } | InspectError::BrokenOff => {
+            JournalFault::Failed(sentence(error))
+        }
     }
 }
 

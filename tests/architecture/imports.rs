@@ -90,7 +90,21 @@ const RULES: &[Rule] = &[
             "crate::engine::executor",
             "crate::subsystems",
         ],
-        but_not: &["crate::subsystems::storage", "crate::subsystems::exec"],
+        but_not: &[
+            "crate::subsystems::storage",
+            "crate::subsystems::exec",
+            "crate::subsystems::process",
+        ],
+    },
+    // How programs are run, which is for those that run any.
+    Rule {
+        module: "subsystems::process",
+        may: &["crate::subsystems"],
+        but_not: &[
+            "crate::subsystems::storage",
+            "crate::subsystems::exec",
+            "crate::subsystems::diagnostic",
+        ],
     },
     Rule {
         module: "subsystems::exec",

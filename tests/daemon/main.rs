@@ -8,6 +8,9 @@ mod support;
 #[path = "../support/power_cut.rs"]
 mod power_cut;
 
+#[path = "../support/working.rs"]
+mod working;
+
 #[path = "../support/witness.rs"]
 mod witness;
 
@@ -26,6 +29,7 @@ mod errors;
 mod exec;
 mod following;
 mod full_disk;
+mod images;
 mod interrupted;
 mod kill;
 mod listing;

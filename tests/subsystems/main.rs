@@ -7,6 +7,9 @@ mod support;
 #[path = "../support/witness.rs"]
 mod witness;
 
+#[path = "../support/working.rs"]
+mod working;
+
 mod exec_support;
 
 mod declarations;
@@ -22,6 +25,16 @@ mod names;
 mod repeating;
 
 mod full_disk;
+
+mod qcow2;
+
+mod merging;
+
+mod checking;
+
+mod foreign;
+
+mod qemu_img;
 
 mod diagnostic;
 

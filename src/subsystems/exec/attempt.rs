@@ -11,14 +11,16 @@ use tokio::process::ChildStderr;
 use tokio::task::spawn_blocking;
 use tokio::time::{Instant, sleep_until, timeout};
 
+use super::Site;
 use super::error::{ExecError, processes_left};
-use super::guard::{End, Guard, Report, ReportStream};
-use super::leftovers::{FOLDER_VARIABLE, end_leftovers};
 use super::output::{Output, Tail};
 use super::program::Program;
 use super::progress::ProgressReader;
-use super::{ATTEMPT_VARIABLE, OPERATION_VARIABLE, Site};
 use crate::engine::executor::TaskContext;
+use crate::subsystems::process::{
+    ATTEMPT_VARIABLE, End, FOLDER_VARIABLE, Guard, OPERATION_VARIABLE, Report, ReportStream,
+    end_leftovers,
+};
 
 /// What is read at a time.
 const CHUNK_BYTES: usize = 64 << 10;

@@ -11,8 +11,6 @@
 //! | `argument` | how a kwarg becomes an argument |
 //! | `attempt` | one attempt: the program's output, its end, its cancellation |
 //! | `output`, `progress` | what is kept of the output, and read from it |
-//! | `guard` | the guard, from both sides |
-//! | `leftovers` | what outlived daemon and guard |
 //! | `error` | codes and reasons |
 
 use std::io;
@@ -44,20 +42,11 @@ mod output;
 
 mod progress;
 
-mod guard;
-pub use guard::guard;
-
-mod leftovers;
-
 mod error;
 
-use leftovers::{FOLDER_VARIABLE, FolderMark, end_leftovers};
+use super::process::{FOLDER_VARIABLE, FolderMark, end_leftovers};
 
 const SUBSYSTEM: &str = "exec";
-
-/// The variables by which a program knows what it runs for.
-const OPERATION_VARIABLE: &str = "OPSTEAD_OPERATION_ID";
-const ATTEMPT_VARIABLE: &str = "OPSTEAD_ATTEMPT";
 
 /// How long a killed program may take to be gone when the daemon ends.
 const KILL_PATIENCE: Duration = Duration::from_secs(1);

@@ -10,14 +10,15 @@ use std::time::Duration;
 use opstead_core::{Declaration, InfoUpdate, Json, MethodKind, Refusal};
 use rustix::fs::{Access, access};
 
+use super::SUBSYSTEM;
 use super::argument::{Argument, Kwargs};
 use super::declared::{Place, ProgramConfig, ProgramFault};
 use super::error::ExecError;
-use super::guard::{GUARD_VARIABLE, Ward};
-use super::leftovers::FOLDER_VARIABLE;
 use super::progress::ProgressPattern;
 use super::schema::{self, Types};
-use super::{ATTEMPT_VARIABLE, OPERATION_VARIABLE, SUBSYSTEM};
+use crate::subsystems::process::{
+    ATTEMPT_VARIABLE, FOLDER_VARIABLE, GUARD_VARIABLE, OPERATION_VARIABLE, Ward,
+};
 
 /// The most characters of a name.
 const NAME_CHARACTERS: usize = 64;
@@ -129,6 +130,7 @@ impl Program {
             arguments: filled?.into_iter().flatten().collect(),
             environment: self.environment.clone().into_iter().chain(marks).collect(),
             kill_after: self.kill_after,
+            folder: Path::new("/"),
         })
     }
 }

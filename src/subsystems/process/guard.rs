@@ -21,6 +21,8 @@ use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command};
 
+use super::GUARD_VARIABLE;
+
 mod descendants;
 
 mod process;
@@ -29,47 +31,46 @@ pub use process::guard;
 /// The command of our own program that is the guard.
 const COMMAND: &str = "exec-guard";
 
-/// Tells the guard from the program, which does not inherit it.
-pub(super) const GUARD_VARIABLE: &str = "OPSTEAD_EXEC_GUARD";
-
 /// Asks the guard to end the program with SIGTERM and, after its time, with SIGKILL.
 const STOP: u8 = b'S';
 
 /// A guard that runs.
-pub(super) struct Guard {
+pub(in crate::subsystems) struct Guard {
     child: Child,
     /// None once it is told to kill.
     control: Option<ChildStdin>,
 }
 
 /// Where a guard reports.
-pub(super) struct ReportStream(ChildStdout);
+pub(in crate::subsystems) struct ReportStream(ChildStdout);
 
 /// What a guard is to run.
-pub(super) struct Ward<'a> {
-    pub(super) path: &'a Path,
-    pub(super) arguments: Vec<String>,
+pub(in crate::subsystems) struct Ward<'a> {
+    pub(in crate::subsystems) path: &'a Path,
+    pub(in crate::subsystems) arguments: Vec<String>,
     /// Nothing else is inherited.
-    pub(super) environment: BTreeMap<OsString, OsString>,
+    pub(in crate::subsystems) environment: BTreeMap<OsString, OsString>,
     /// How long the program has after SIGTERM.
-    pub(super) kill_after: Duration,
+    pub(in crate::subsystems) kill_after: Duration,
+    /// Where it works.
+    pub(in crate::subsystems) folder: &'a Path,
 }
 
 /// What became of a program. When it is written, nothing of the program is left.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Report {
-    pub(super) end: End,
+pub(in crate::subsystems) struct Report {
+    pub(in crate::subsystems) end: End,
     /// The program was asked to end before it did.
-    pub(super) stopped: bool,
+    pub(in crate::subsystems) stopped: bool,
     /// Somebody else told the guard to end: perhaps everything around the daemon ends.
-    pub(super) told_to_end: bool,
+    pub(in crate::subsystems) told_to_end: bool,
     /// How many processes the program left running, which were killed.
-    pub(super) left: u32,
+    pub(in crate::subsystems) left: u32,
 }
 
 /// How a program ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) enum End {
+pub(in crate::subsystems) enum End {
     /// It never ran: the system's error number.
     NotStarted(i32),
     /// With this status.
@@ -81,7 +82,7 @@ pub(super) enum End {
 impl Guard {
     /// Starts a guard, which starts the program. With it come the program's output and the guard's
     /// report.
-    pub(super) fn spawn(
+    pub(in crate::subsystems) fn spawn(
         guard: &Path,
         ward: Ward<'_>,
     ) -> io::Result<(Self, ChildStderr, ReportStream)> {
@@ -93,7 +94,7 @@ impl Guard {
             .env_clear()
             .envs(ward.environment)
             .env(GUARD_VARIABLE, "1")
-            .current_dir("/")
+            .current_dir(ward.folder)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
@@ -111,7 +112,7 @@ impl Guard {
     }
 
     /// Asks for the end of the program; after its time it is killed.
-    pub(super) async fn stop(&mut self) {
+    pub(in crate::subsystems) async fn stop(&mut self) {
         if let Some(control) = &mut self.control {
             // The guard may have ended, and then there is nothing to end.
             let _ = control.write_all(&[STOP]).await;
@@ -119,17 +120,17 @@ impl Guard {
     }
 
     /// Ends the program at once.
-    pub(super) fn kill(&mut self) {
+    pub(in crate::subsystems) fn kill(&mut self) {
         self.control = None;
     }
 
     /// Whether it was told so.
-    pub(super) fn is_to_kill(&self) -> bool {
+    pub(in crate::subsystems) fn is_to_kill(&self) -> bool {
         self.control.is_none()
     }
 
     /// Waits until the guard itself has ended.
-    pub(super) async fn wait(&mut self) {
+    pub(in crate::subsystems) async fn wait(&mut self) {
         // It can only fail for what is no child of ours.
         let _ = self.child.wait().await;
     }
@@ -137,7 +138,7 @@ impl Guard {
 
 impl ReportStream {
     /// Waits for the report; none means that the guard was killed.
-    pub(super) async fn report(mut self) -> Option<Report> {
+    pub(in crate::subsystems) async fn report(mut self) -> Option<Report> {
         let mut text = Vec::new();
         self.0.read_to_end(&mut text).await.ok()?;
         serde_json::from_slice(&text).ok()

@@ -16,6 +16,12 @@ use serde_json::Value;
 use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
 
+pub(crate) mod disk;
+pub(crate) mod qemu;
+
+/// Our own program, built by cargo for these tests; it guards the programs that subsystems run.
+pub(crate) const PROGRAM: &str = env!("CARGO_BIN_EXE_opstead");
+
 pub(crate) const MIB: u64 = 1 << 20;
 
 type OnProgress = Box<dyn Fn(&Value) + Send + Sync>;
@@ -163,7 +169,7 @@ impl Site {
         let root = tempfile::tempdir().expect("folder");
         let imports = root.path().join("imports");
         fs::create_dir(&imports).expect("imports");
-        let mut config = StorageConfig::new(root.path().join("pool"));
+        let mut config = StorageConfig::new(root.path().join("pool"), PROGRAM);
         config.import_folders = vec![imports];
         change(&mut config);
         let storage = Arc::new(Storage::open(config.clone()).expect("open"));
@@ -223,16 +229,22 @@ impl Site {
         answer.map(|answer| answer.parse().expect("answer"))
     }
 
-    /// The images, and what is unfinished.
+    /// The raw images by their names, the qcow2 images and what is unfinished by their paths.
     pub(crate) fn files(&self) -> Vec<String> {
         let mut files: Vec<String> = names_in(&self.config.pool)
             .into_iter()
-            .filter(|name| ![".partial", ".origin"].contains(&name.as_str()))
+            .filter(|name| ![".partial", ".origin", ".qcow2", ".damage"].contains(&name.as_str()))
             .collect();
-        let unfinished = names_in(&self.config.pool.join(".partial"));
-        files.extend(unfinished.iter().map(|name| format!(".partial/{name}")));
+        for folder in [".partial", ".qcow2"] {
+            let inside = names_in(&self.config.pool.join(folder));
+            files.extend(inside.iter().map(|name| format!("{folder}/{name}")));
+        }
         files.sort();
         files
+    }
+
+    pub(crate) fn qcow2(&self, image: &str) -> PathBuf {
+        self.path(".qcow2").join(image)
     }
 }
 

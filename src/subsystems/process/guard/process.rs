@@ -21,7 +21,8 @@ use tokio::signal::unix::{self, SignalKind};
 use tokio::time::{Instant, sleep_until};
 
 use super::descendants::descendants;
-use super::{End, GUARD_VARIABLE, Report, STOP};
+use super::{End, Report, STOP};
+use crate::subsystems::process::GUARD_VARIABLE;
 
 /// How long what a program left may take to end by itself, as a `tee` does that its shell did not
 /// wait for.

@@ -13,10 +13,10 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use rustix::process::{Pid, PidfdFlags, Signal, getpid, pidfd_open, pidfd_send_signal};
 
-use super::guard::GUARD_VARIABLE;
+use super::GUARD_VARIABLE;
 
 /// The variable that says whose process it is.
-pub(super) const FOLDER_VARIABLE: &str = "OPSTEAD_EXEC_FOLDER";
+pub(in crate::subsystems) const FOLDER_VARIABLE: &str = "OPSTEAD_EXEC_FOLDER";
 
 /// How long a guard may take to do the same by itself: its daemon is gone, so it kills at once.
 const GUARD_PATIENCE: Duration = Duration::from_secs(1);
@@ -27,7 +27,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// Which data folder a process belongs to: device and inode, which two folders never share and
 /// which stay when a folder is renamed.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct FolderMark(String);
+pub(in crate::subsystems) struct FolderMark(String);
 
 /// A process that bears the marks.
 struct Marked {
@@ -37,12 +37,12 @@ struct Marked {
 }
 
 impl FolderMark {
-    pub(super) fn of(folder: &Path) -> io::Result<Self> {
+    pub(in crate::subsystems) fn of(folder: &Path) -> io::Result<Self> {
         let metadata = fs::metadata(folder)?;
         Ok(Self(format!("{}:{}", metadata.dev(), metadata.ino())))
     }
 
-    pub(super) fn as_str(&self) -> &str {
+    pub(in crate::subsystems) fn as_str(&self) -> &str {
         &self.0
     }
 }
@@ -50,7 +50,7 @@ impl FolderMark {
 /// Ends every process that bears all these variables, and waits until they are gone. Blocks.
 ///
 /// Fails if one of them cannot be ended.
-pub(super) fn end_leftovers(marks: &[(&str, &str)]) -> io::Result<()> {
+pub(in crate::subsystems) fn end_leftovers(marks: &[(&str, &str)]) -> io::Result<()> {
     let began = Instant::now();
     let mut left: Vec<Marked> = Vec::new();
     loop {
