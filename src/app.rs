@@ -10,7 +10,7 @@ use std::io::Write;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use opstead_core::State;
 use tokio::runtime::{Builder, Runtime};
@@ -27,10 +27,14 @@ use crate::engine::{Engine, EngineConfig, recover};
 use crate::journal::{Journal, OpenError, SledJournal, abort_when_storage_panics};
 use crate::rpc::{self, Api, Listeners, RpcServer, Token, convert, method_table};
 use crate::subsystems::diagnostic::Diagnostic;
+use crate::subsystems::exec::Exec;
 use crate::subsystems::storage::Storage;
 
 /// How long attempts may take to notice that the daemon ends; they go on at the next start.
-const ATTEMPTS_GRACE: Duration = Duration::from_secs(2);
+const ATTEMPTS_GRACE: Duration = Duration::from_secs(3);
+
+/// How long programs among them have to end by themselves; then they are killed.
+const PROGRAMS_GRACE: Duration = Duration::from_secs(2);
 
 /// The Unix socket in the data folder.
 const SOCKET: &str = "opstead.sock";
@@ -52,6 +56,7 @@ struct Ground {
     journal: SledJournal,
     state: State,
     token: Token,
+    exec: Exec,
     executors: Vec<Arc<dyn Executor>>,
     // Last, so that the journal is closed when the folder is taken back.
     folder: DataFolder,
@@ -76,6 +81,7 @@ pub fn serve(options: ServeOptions) -> Result<(), ServeError> {
     let engine = Engine::start(
         EngineConfig {
             limits: config.core_limits(),
+            capacity: config.capacity(),
             retention: config.retention(),
             ..EngineConfig::default()
         },
@@ -98,7 +104,9 @@ pub fn serve(options: ServeOptions) -> Result<(), ServeError> {
     )?;
     announce(&server);
     let result = run(&runtime, signals, engine, server);
-    runtime.shutdown_timeout(ATTEMPTS_GRACE);
+    let told = Instant::now();
+    runtime.block_on(ground.exec.end(PROGRAMS_GRACE));
+    runtime.shutdown_timeout(ATTEMPTS_GRACE.saturating_sub(told.elapsed()));
     result
 }
 
@@ -118,8 +126,14 @@ impl Ground {
         let state = recover(&*journal.reader())?;
         let token = Token::load_or_create(data)?;
         listeners.unix(&socket)?;
+        // The journal's lock says that no other daemon runs programs on this folder.
+        let exec = Exec::open(config.exec(data)).map_err(|source| ServeError::Subsystem {
+            subsystem: "exec",
+            source,
+        })?;
         Ok(Self {
-            executors: executors(config, options)?,
+            executors: executors(config, options, &exec)?,
+            exec,
             listeners,
             journal,
             state,
@@ -200,6 +214,7 @@ fn run(
 fn executors(
     config: &Config,
     options: &ServeOptions,
+    exec: &Exec,
 ) -> Result<Vec<Arc<dyn Executor>>, ServeError> {
     let storage =
         Storage::open(config.storage(&options.data)).map_err(|source| ServeError::Subsystem {
@@ -210,6 +225,7 @@ fn executors(
     if config.diagnostic.enabled {
         executors.push(Arc::new(Diagnostic));
     }
+    executors.extend(exec.executors());
     Ok(executors)
 }
 

@@ -1,9 +1,11 @@
 //! The program: the daemon, or one of its clients.
 
 use std::process::ExitCode;
+use std::time::Duration;
 
 use opstead::app::{Fault, ServeOptions, StoppedFolder, serve};
-use opstead::cli::{self, Command, Exit, ServeArguments};
+use opstead::cli::{self, Command, ExecGuardArguments, Exit, ServeArguments};
+use opstead::subsystems::process;
 
 /// A registration allocates some dozens of small pieces on one thread and frees them on another,
 /// which is what this allocator is good at.
@@ -14,6 +16,7 @@ fn main() -> ExitCode {
     match cli::parse() {
         Command::Serve(arguments) => daemon(arguments),
         Command::Journal(arguments) => cli::journal::<StoppedFolder>(arguments),
+        Command::ExecGuard(arguments) => guard(arguments),
         Command::Client(command) => cli::run(command),
     }
 }
@@ -47,4 +50,11 @@ fn daemon(arguments: ServeArguments) -> ExitCode {
             cli::refuse(exit, &message, hint)
         }
     }
+}
+
+fn guard(arguments: ExecGuardArguments) -> ExitCode {
+    process::guard(
+        Duration::from_millis(arguments.kill_after_ms),
+        &arguments.program,
+    )
 }

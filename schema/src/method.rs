@@ -37,8 +37,6 @@ pub struct Param {
     pub summary: &'static str,
     /// It cannot be left out.
     pub required: bool,
-    /// It has its place in the protocol's order, but is refused by this version.
-    pub later: bool,
 }
 
 /// The method of this name, if the daemon answers it itself.
@@ -85,17 +83,24 @@ pub const METHODS: &[Method] = &[
                 "Of the method; the highest declared if left out.",
             ),
             optional("claims", "Claims beside the declared ones."),
-            later("weight", "Replaces the declared weight."),
-            later("startAt", "Start not before."),
-            later("startBefore", "Start not later."),
-            later("after", "Start after these operations."),
-            later("retry", "Replaces the declared retry policy."),
+            optional("weight", "Replaces the declared weight."),
+            optional("startAt", "Start not before."),
+            optional("startBefore", "Start not later."),
+            optional("after", "Start when these operations are done."),
+            optional("retry", "Replaces what is declared of further attempts."),
             optional("tags", "Words of one's own, to find it by."),
-            later("lease", "Of the attempt that registers a child."),
+            optional(
+                "lease",
+                "Of the attempt that registers this one as its child.",
+            ),
         ],
         errors: &[
             ErrorCode::Conflict,
+            ErrorCode::OperationNotFound,
             ErrorCode::IdReused,
+            ErrorCode::StaleLease,
+            ErrorCode::WeightTooLarge,
+            ErrorCode::Canceled,
             ErrorCode::Overloaded,
             ErrorCode::ShuttingDown,
             ErrorCode::StorageFailed,
@@ -324,7 +329,6 @@ const fn required(name: &'static str, summary: &'static str) -> Param {
         name,
         summary,
         required: true,
-        later: false,
     }
 }
 
@@ -333,15 +337,5 @@ const fn optional(name: &'static str, summary: &'static str) -> Param {
         name,
         summary,
         required: false,
-        later: false,
-    }
-}
-
-const fn later(name: &'static str, summary: &'static str) -> Param {
-    Param {
-        name,
-        summary,
-        required: false,
-        later: true,
     }
 }

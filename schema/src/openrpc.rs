@@ -87,9 +87,9 @@ fn result_schema(result: &str, generator: &mut SchemaGenerator) -> Schema {
 
 fn method_object(method: &Method, generator: &mut SchemaGenerator) -> Value {
     let schema = params_schema(method.name, generator);
-    let mut listed: Vec<&Param> = method.params.iter().filter(|param| !param.later).collect();
-    // OpenRPC wants required ones first; where that, or a parameter of a later version, changes
-    // the places, the document offers names only.
+    let mut listed: Vec<&Param> = method.params.iter().collect();
+    // OpenRPC wants required ones first; where that changes the places, the document offers names
+    // only.
     listed.sort_by_key(|param| !param.required);
     let by_name_only = !listed.iter().copied().eq(method.params);
     let params: Vec<Value> = listed
@@ -225,9 +225,9 @@ fn the_table_and_the_parameter_structs_agree() {
         };
         let required: BTreeSet<String> =
             serde_json::from_value(schema.get("required").cloned().unwrap_or(json!([]))).unwrap();
-        let now = || method.params.iter().filter(|param| !param.later);
-        let table: BTreeSet<String> = now().map(|param| param.name.to_owned()).collect();
-        let table_required: BTreeSet<String> = now()
+        let params = method.params.iter();
+        let table: BTreeSet<String> = params.clone().map(|param| param.name.to_owned()).collect();
+        let table_required: BTreeSet<String> = params
             .filter(|param| param.required)
             .map(|param| param.name.to_owned())
             .collect();

@@ -76,6 +76,15 @@ pub struct Limits {
     pub open_operations: u64,
     /// Claims of one operation.
     pub claims: u32,
+    /// Operations that one may follow.
+    #[serde(default)]
+    pub dependencies: u32,
+    /// Operations that one may register while it runs.
+    #[serde(default)]
+    pub children: u32,
+    /// The weight of all that runs.
+    #[serde(default)]
+    pub capacity: u32,
     /// Bytes of a filter.
     pub filter_bytes: u32,
     /// How long a subscriber may leave its connection unread.

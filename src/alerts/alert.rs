@@ -93,6 +93,10 @@ pub(super) fn alert_name(event: &Event) -> Option<&Arc<str>> {
         | EventBody::ExecutorAttached { .. }
         | EventBody::ExecutorDetached { .. }
         | EventBody::WakeContinued
+        | EventBody::CapacitySet { .. }
+        | EventBody::CapacityReserved { .. }
+        | EventBody::Placed { .. }
+        | EventBody::DelayPassed { .. }
         | EventBody::Purged { .. } => None,
     }
 }

@@ -106,6 +106,12 @@ impl ServeError {
                 Fault::Failed,
                 "without the file the next start makes a new token",
             ),
+            Self::Subsystem {
+                subsystem: "exec", ..
+            } => (
+                Fault::Failed,
+                "end what an earlier daemon left running, and start again",
+            ),
             Self::Subsystem { source, .. } => (
                 of(source, Fault::Usage),
                 "its section of the configuration says which folders it uses",

@@ -26,10 +26,14 @@ pub struct StoppedFolder {
 }
 
 impl StoppedJournal for StoppedFolder {
-    fn open(folder: &Path, workspace: &Path) -> Result<Self, JournalFault> {
+    fn open(
+        folder: &Path,
+        workspace: &Path,
+        is_over: &dyn Fn() -> bool,
+    ) -> Result<Self, JournalFault> {
         silence_storage_panics();
-        let inspection =
-            Inspection::open(folder, workspace).map_err(|error| fault(error, workspace))?;
+        let inspection = Inspection::open(folder, workspace, is_over)
+            .map_err(|error| fault(error, workspace))?;
         let (state, unrecovered) = match recovered(&inspection) {
             Ok(state) => (state, None),
             Err(message) => (None, Some(message)),
@@ -116,6 +120,7 @@ fn summary(folder: &Path, inspection: &Inspection, state: Option<&State>) -> Sum
     let report = inspection.report();
     let reader = inspection.reader();
     let opened = report.opened.as_ref();
+    let (found, more_damage) = inspection.damage();
     Summary {
         folder: folder.to_owned(),
         log_id: report.log_id.clone(),
@@ -128,7 +133,8 @@ fn summary(folder: &Path, inspection: &Inspection, state: Option<&State>) -> Sum
             event_bytes: report.block_bytes,
             ended_operation_bytes: reader.as_ref().map_or(0, |reader| reader.archive_bytes()),
         },
-        damage: inspection.damage().into_iter().map(damage).collect(),
+        damage: found.into_iter().map(damage).collect(),
+        more_damage,
         next_start: NextStart {
             refused: opened.err().map(sentence),
             begins_anew: opened.is_ok_and(|opened| opened.created),
@@ -220,7 +226,11 @@ fn entry(event: &Event, cursor: Cursor) -> Entry {
         EventBody::ExecutorAttached {
             executor, capacity, ..
         } => ("attached", format!("{executor}, capacity {capacity}")),
-        EventBody::ExecutorDetached { executor } => ("detached", executor.to_string()),
+        EventBody::ExecutorDetached { executor, .. } => ("detached", executor.to_string()),
+        EventBody::CapacitySet { capacity } => ("capacity", capacity.to_string()),
+        EventBody::CapacityReserved { sequence } => ("reserved", registered_at(*sequence)),
+        EventBody::Placed { sequence } => ("placed", registered_at(Some(*sequence))),
+        EventBody::DelayPassed { sequence } => ("delayPassed", registered_at(Some(*sequence))),
         EventBody::WakeContinued => ("woken", "more of those who waited".to_owned()),
         EventBody::Purged { operations } => {
             ("purged", format!("ended operations: {}", operations.len()))
@@ -234,6 +244,14 @@ fn entry(event: &Event, cursor: Cursor) -> Entry {
     }
 }
 
+/// Which operation, by its place in the log.
+fn registered_at(sequence: Option<Cursor>) -> String {
+    match sequence {
+        Some(sequence) => format!("the operation registered at {sequence}"),
+        None => "for nobody".to_owned(),
+    }
+}
+
 fn fault(error: InspectError, workspace: &Path) -> JournalFault {
     match error {
         InspectError::NoJournal(folder) => JournalFault::NoJournal(folder),
@@ -242,7 +260,7 @@ fn fault(error: InspectError, workspace: &Path) -> JournalFault {
             needed_bytes,
             free_bytes,
         } => JournalFault::NoRoom {
-            folder: workspace.to_owned(),
+            folder: workspace.parent().unwrap_or(workspace).to_owned(),
             needed_bytes,
             free_bytes,
         },
@@ -251,7 +269,9 @@ fn fault(error: InspectError, workspace: &Path) -> JournalFault {
         {
             JournalFault::NotPermitted(sentence(error))
         }
-        InspectError::Copy { .. } => JournalFault::Failed(sentence(error)),
+        InspectError::Copy { .. } | InspectError::BrokenOff => {
+            JournalFault::Failed(sentence(error))
+        }
     }
 }
 

@@ -1,5 +1,6 @@
 //! The command line: commands and their arguments. What they do is in `commands`.
 
+use std::ffi::OsString;
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
@@ -34,6 +35,9 @@ pub enum Command {
     Serve(ServeArguments),
     /// Show what the journal of a stopped daemon holds; changes nothing
     Journal(JournalArguments),
+    /// Run a program as its guard; for the daemon itself
+    #[command(name = "exec-guard", hide = true)]
+    ExecGuard(ExecGuardArguments),
     /// Ask a daemon.
     #[command(flatten)]
     Client(ClientCommand),
@@ -92,6 +96,16 @@ pub struct ServeArguments {
     /// The configuration, in TOML
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
+}
+
+/// Arguments of `exec-guard`.
+#[derive(Debug, Args)]
+pub struct ExecGuardArguments {
+    /// How long the program has after SIGTERM before it is killed
+    pub kill_after_ms: u64,
+    /// The program, and its arguments
+    #[arg(required = true, trailing_var_arg = true, allow_hyphen_values = true)]
+    pub program: Vec<OsString>,
 }
 
 /// Which daemon is meant, and how its answers are shown.

@@ -13,8 +13,13 @@ use super::exit::Exit;
 /// Reads the journal of a stopped daemon.
 pub trait StoppedJournal: Sized + Send + 'static {
     /// Copies what it needs of a data folder into the folder `workspace`, which is empty and ours,
-    /// and reads it there. Nothing in the data folder is changed.
-    fn open(folder: &Path, workspace: &Path) -> Result<Self, JournalFault>;
+    /// and reads it there. Nothing in the data folder is changed. It ends soon after `is_over` says
+    /// so, and nothing is written into `workspace` after it returns.
+    fn open(
+        folder: &Path,
+        workspace: &Path,
+        is_over: &dyn Fn() -> bool,
+    ) -> Result<Self, JournalFault>;
 
     /// What it holds.
     fn summary(&self) -> &Summary;
@@ -106,6 +111,9 @@ pub struct Summary {
     pub sizes: Sizes,
     /// What is damaged in the log, in its order.
     pub damage: Vec<Damage>,
+    /// Whether more is damaged than is told here.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub more_damage: bool,
     /// What the next start of the daemon would find.
     pub next_start: NextStart,
     /// What would be recovered, or what there was before the damage; nothing if there is no telling.

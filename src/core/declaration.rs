@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use crate::conditions::{Retry, is_default};
 use crate::json::Json;
 use crate::operation::{ClaimOperation, OnInterrupt};
 
@@ -28,6 +29,18 @@ pub struct Declaration {
     pub cancelable: bool,
     /// What becomes of an attempt whose executor is lost.
     pub on_interrupt: OnInterrupt,
+    /// The share of the capacity that each takes.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub weight: u32,
+    /// Further attempts after a failed one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retry: Option<Retry>,
+    /// How long an attempt may take.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub attempt_timeout_ms: Option<u64>,
+    /// Whether its executor keeps start times itself.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub holds_schedule: bool,
 }
 
 impl Declaration {

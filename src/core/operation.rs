@@ -4,7 +4,9 @@ use std::sync::{Arc, LazyLock};
 
 use serde::{Deserialize, Serialize};
 
+use crate::conditions::{Conditions, Course};
 use crate::event::Cursor;
+use crate::failure::Failure;
 use crate::json::Json;
 
 /// A moment: milliseconds since 1970-01-01 UTC.
@@ -17,6 +19,8 @@ pub struct Time(pub u64);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum OperationState {
+    /// Registered for a later time; it holds no claims yet.
+    Scheduled,
     /// Registered; something is still in its way.
     Waiting,
     /// Handed to an executor.
@@ -29,33 +33,42 @@ pub enum OperationState {
     Failed,
     /// Ended because somebody canceled it.
     Canceled,
+    /// Ended before it started, because what it was to follow ended otherwise.
+    Skipped,
 }
 
 impl OperationState {
     /// Every state, in the order in which they are counted and shown.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 8] = [
+        Self::Scheduled,
         Self::Waiting,
         Self::Running,
         Self::Canceling,
         Self::Completed,
         Self::Failed,
         Self::Canceled,
+        Self::Skipped,
     ];
 
     /// Whether nothing more will happen.
     pub fn is_done(self) -> bool {
-        matches!(self, Self::Completed | Self::Failed | Self::Canceled)
+        matches!(
+            self,
+            Self::Completed | Self::Failed | Self::Canceled | Self::Skipped
+        )
     }
 
     /// The word on the wire.
     pub fn as_str(self) -> &'static str {
         match self {
+            Self::Scheduled => "scheduled",
             Self::Waiting => "waiting",
             Self::Running => "running",
             Self::Canceling => "canceling",
             Self::Completed => "completed",
             Self::Failed => "failed",
             Self::Canceled => "canceled",
+            Self::Skipped => "skipped",
         }
     }
 }
@@ -71,6 +84,18 @@ pub struct Subject {
     pub alert_name: Arc<str>,
     /// `<subsystem>.<method>`.
     pub method_name: Arc<str>,
+    /// Who registered it while it ran.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub parent: Option<Arc<Parent>>,
+}
+
+/// An operation that registered another while it ran.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Parent {
+    /// Its place in the order of registration.
+    pub sequence: Cursor,
+    /// Its id.
+    pub id: Arc<str>,
 }
 
 impl Subject {
@@ -101,6 +126,9 @@ pub struct Request {
     pub cancelable: bool,
     /// What becomes of an attempt whose executor is lost.
     pub on_interrupt: OnInterrupt,
+    /// Whatever else was asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub conditions: Option<Box<Conditions>>,
 }
 
 /// What becomes of an attempt whose executor is lost.
@@ -273,13 +301,16 @@ impl OperationInfo {
         }
     }
 
-    /// The same, running.
-    pub(crate) fn running(self: &Arc<Self>) -> Arc<Self> {
+    /// The same, running. The error of an attempt before is behind it.
+    pub(crate) fn running(self: &Arc<Self>, attempt_failed: bool) -> Arc<Self> {
         if Arc::ptr_eq(self, &WAITING) {
-            RUNNING.clone()
-        } else {
-            Arc::new(self.described("Running"))
+            return RUNNING.clone();
         }
+        let mut info = self.described("Running");
+        if attempt_failed {
+            info.last_error = LastError::default();
+        }
+        Arc::new(info)
     }
 
     /// The same, waiting for another attempt: of its progress nothing is left.
@@ -330,51 +361,6 @@ impl InfoUpdate {
     }
 }
 
-/// Why an operation, or an attempt of it, failed.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Failure {
-    /// The same codes as call errors.
-    pub code: i32,
-    /// For people.
-    pub message: Arc<str>,
-    /// More for programs, a JSON object.
-    #[serde(
-        default,
-        skip_serializing_if = "Option::is_none",
-        deserialize_with = "Json::deserialize_present"
-    )]
-    pub data: Option<Json>,
-}
-
-impl Failure {
-    /// Code of an operation whose executor was lost.
-    pub const EXECUTOR_LOST: i32 = 2001;
-    /// Code of an operation that somebody canceled.
-    pub const CANCELED: i32 = 2005;
-    /// Code of an operation whose executor panicked.
-    pub const EXECUTOR_PANICKED: i32 = 2006;
-
-    /// A failure with `data: {reason, retryable}`.
-    pub fn new(code: i32, message: &str, reason: &str, retryable: bool) -> Self {
-        let data = serde_json::json!({"reason": reason, "retryable": retryable});
-        Self {
-            code,
-            message: message.into(),
-            data: Some(Json::from_value(&data).expect("reason and retryable are JSON")),
-        }
-    }
-
-    /// The failure of an operation whose executor was lost.
-    pub fn executor_lost(message: &str) -> Self {
-        Self::new(Self::EXECUTOR_LOST, message, "executorLost", true)
-    }
-
-    /// The failure of an operation that somebody canceled.
-    pub fn canceled() -> Self {
-        Self::new(Self::CANCELED, "canceled on request", "canceled", false)
-    }
-}
-
 /// An error that was recorded while the operation went on.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct NonFatalError {
@@ -393,6 +379,8 @@ pub enum Outcome {
     Failed(Failure),
     /// Because somebody canceled it.
     Canceled(Failure),
+    /// Before it started, because what it was to follow ended otherwise.
+    Skipped(Failure),
 }
 
 /// The whole record of one operation, open or ended.
@@ -431,7 +419,11 @@ pub struct Operation {
     pub cursor: Cursor,
     /// The time of its latest event.
     pub updated_at: Time,
-    /// Claims that are not met yet. Derived, so never written.
+    /// What becomes of its conditions, if it has any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub course: Option<Box<Course>>,
+    /// What it waits for beside executor and capacity: claims, dependencies, a delay, a place.
+    /// Derived, so never written.
     #[serde(skip)]
     pub(crate) unmet: u32,
 }

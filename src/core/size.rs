@@ -2,7 +2,8 @@
 //! without what every event has.
 
 use crate::event::{Change, Event, EventBody, OperationEvent};
-use crate::operation::{Failure, Operation, OperationInfo, Outcome, Request};
+use crate::failure::Failure;
+use crate::operation::{Operation, OperationInfo, Outcome, Request};
 
 /// What one removed operation takes in an event, about.
 const PURGED_BYTES: usize = 64;
@@ -16,7 +17,11 @@ impl Event {
             EventBody::MethodDeclared(_)
             | EventBody::ExecutorAttached { .. }
             | EventBody::ExecutorDetached { .. }
-            | EventBody::WakeContinued => 0,
+            | EventBody::WakeContinued
+            | EventBody::CapacitySet { .. }
+            | EventBody::CapacityReserved { .. }
+            | EventBody::Placed { .. }
+            | EventBody::DelayPassed { .. } => 0,
         }
     }
 }
@@ -31,7 +36,10 @@ impl OperationEvent {
                 Change::Registered(request) => request.text_bytes(),
                 Change::ErrorRecorded(error) => error.failure.text_bytes(),
                 Change::Completed(result) => result.as_str().len(),
-                Change::Failed(failure) | Change::Canceled(failure) => failure.text_bytes(),
+                Change::Failed(failure)
+                | Change::Canceled(failure)
+                | Change::Skipped(failure)
+                | Change::AttemptFailed { failure, .. } => failure.text_bytes(),
                 Change::Postponed
                 | Change::Started { .. }
                 | Change::Progressed { .. }
@@ -46,7 +54,9 @@ impl Operation {
     pub fn text_bytes(&self) -> usize {
         let outcome = match &self.outcome {
             Some(Outcome::Completed(result)) => result.as_str().len(),
-            Some(Outcome::Failed(failure) | Outcome::Canceled(failure)) => failure.text_bytes(),
+            Some(
+                Outcome::Failed(failure) | Outcome::Canceled(failure) | Outcome::Skipped(failure),
+            ) => failure.text_bytes(),
             None => 0,
         };
         let errors = self
@@ -64,7 +74,9 @@ impl Request {
             resource.kind.len() + resource.id.len()
         });
         let tags = self.tags.iter().map(|tag| tag.len());
-        self.kwargs.as_str().len() + claims.sum::<usize>() + tags.sum::<usize>()
+        let after = self.after().iter().map(|earlier| earlier.id.len());
+        let names = claims.chain(tags).chain(after);
+        self.kwargs.as_str().len() + names.sum::<usize>()
     }
 }
 

@@ -6,13 +6,17 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use imbl::{OrdMap, OrdSet};
+use imbl::{OrdMap, OrdSet, Vector};
 use serde::{Deserialize, Serialize};
 
+use crate::capacity::Capacity;
+use crate::cascade::Cascade;
 use crate::claims::Claims;
+use crate::conditions::{Steady, Timer};
 use crate::declaration::Declaration;
 use crate::event::Cursor;
 use crate::operation::{Operation, OperationInfo, OperationState, Resource, Time};
+use crate::queue::Queue;
 
 /// Bounds that a decision keeps. They are configuration, not state: what was accepted under
 /// another bound stays.
@@ -26,6 +30,10 @@ pub struct Limits {
     pub tags: usize,
     /// Non-fatal errors of one operation.
     pub non_fatal_errors: usize,
+    /// Operations that one may follow.
+    pub dependencies: usize,
+    /// Operations that one may register while it runs.
+    pub children: usize,
 }
 
 impl Default for Limits {
@@ -35,6 +43,8 @@ impl Default for Limits {
             claims: 64,
             tags: 64,
             non_fatal_errors: 1_000,
+            dependencies: 64,
+            children: 1_000,
         }
     }
 }
@@ -50,8 +60,31 @@ pub struct State {
     pub(crate) ids: OrdMap<Arc<str>, Cursor>,
     /// What they claim, and who waits for whom.
     pub(crate) claims: Claims,
-    /// Waiting operations with nothing but their executor in the way: method, version, operation.
-    pub(crate) ready: OrdSet<(Arc<str>, u32, Cursor)>,
+    /// Waiting operations with nothing but executor and capacity in the way, by method and version.
+    pub(crate) ready: OrdMap<(Arc<str>, u32), Queue>,
+    /// The weight of what runs, and for whom the rest is kept.
+    pub(crate) capacity: Capacity,
+    /// Operations whose place in the queues is not the order of registration, by place.
+    pub(crate) moved: OrdMap<Cursor, Cursor>,
+    /// Operations without a place yet, and those of them that can get one.
+    pub(crate) unplaced: OrdSet<Cursor>,
+    pub(crate) placeable: OrdSet<Cursor>,
+    /// Operations that are waited for, and who waits.
+    pub(crate) dependents: OrdSet<(Cursor, Cursor)>,
+    /// Operations that registered others, and which of these are open.
+    pub(crate) children: OrdSet<(Cursor, Cursor)>,
+    /// News that not all have heard yet, in turn.
+    pub(crate) cascades: Vector<Cascade>,
+    /// Operations that are about to be skipped, and those about to be canceled with their parent.
+    pub(crate) doomed: OrdSet<Cursor>,
+    pub(crate) cancels: OrdSet<Cursor>,
+    /// Who waits for which moment of the wall clock, and of the steady one.
+    pub(crate) wall: OrdSet<(Time, Cursor)>,
+    pub(crate) timers: OrdSet<(Steady, Cursor)>,
+    /// The latest moment of the steady clock that the log knows of.
+    pub(crate) steady: Steady,
+    /// How many records of operations were changed or taken up since the state was opened.
+    pub(crate) touched: u64,
     /// Objects by alert name.
     pub(crate) objects: OrdMap<Arc<str>, Arc<Object>>,
     /// Declared methods by name and version.
@@ -101,6 +134,9 @@ pub struct Executor {
     pub offers: Vec<(Arc<str>, u32)>,
     /// What it carries out now.
     pub running: BTreeSet<Cursor>,
+    /// How long that is kept while it is away.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kept: Option<Timer>,
 }
 
 /// An object as a reader sees it.
@@ -179,10 +215,43 @@ impl State {
             .claims
             .holders(resource)
             .iter()
-            .filter_map(|sequence| self.operations.get(sequence))
+            .map(|place| self.at_place(*place))
             .collect();
         holders.sort_by_key(|operation| operation.state == OperationState::Waiting);
         holders
+    }
+
+    /// The operation at that place in the queues.
+    pub(crate) fn at_place(&self, place: Cursor) -> &Arc<Operation> {
+        &self.operations[self.moved.get(&place).unwrap_or(&place)]
+    }
+
+    /// The moment of the wall clock at which something is due next.
+    pub fn next_time(&self) -> Option<Time> {
+        self.wall.get_min().map(|(time, _)| *time)
+    }
+
+    /// The moment of the steady clock at which something is due next.
+    pub fn next_steady(&self) -> Option<Steady> {
+        let away = self.executors.values().filter_map(|known| known.kept);
+        let timer = self.timers.get_min().map(|(due, _)| *due);
+        away.map(Timer::due).chain(timer).min()
+    }
+
+    /// The latest moment of the steady clock that the log knows of: from there it goes on.
+    pub fn steady(&self) -> Steady {
+        self.steady
+    }
+
+    /// The whole capacity, and the weight of what runs.
+    pub fn capacity(&self) -> (u32, u64) {
+        (self.capacity.whole, self.capacity.used())
+    }
+
+    /// How many records of operations were changed or taken up since the state was opened: the
+    /// work that was done, counted rather than timed.
+    pub fn touched(&self) -> u64 {
+        self.touched
     }
 
     /// The object of that name.

@@ -11,6 +11,7 @@ use std::time::Duration;
 use futures_util::FutureExt;
 use opstead_core::{Cursor, Failure, InfoUpdate, Lease, Operation};
 use tokio::runtime;
+use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use super::executor::{Executor, Task, TaskContext};
@@ -25,7 +26,15 @@ pub(super) struct Attempts {
     most_errors: usize,
     executors: HashMap<Arc<str>, Arc<dyn Executor>>,
     runtime: runtime::Handle,
-    running: HashMap<Cursor, Arc<Attempt>>,
+    running: HashMap<Cursor, Running>,
+    /// Attempts that were given up and have not returned yet, by operation.
+    lingering: HashMap<Cursor, JoinHandle<()>>,
+}
+
+/// An attempt and the task that carries it out.
+struct Running {
+    attempt: Arc<Attempt>,
+    task: JoinHandle<()>,
 }
 
 /// One attempt that runs.
@@ -54,6 +63,7 @@ impl Attempts {
             executors: executors.into_iter().map(by_name).collect(),
             runtime,
             running: HashMap::new(),
+            lingering: HashMap::new(),
         }
     }
 
@@ -90,14 +100,20 @@ impl Attempts {
             clock: self.clock.clone(),
             handle: self.handle.clone(),
         });
-        self.running.insert(subject.sequence, attempt.clone());
+        // The one before may still be at work on the same things.
+        let before = self.lingering.remove(&subject.sequence);
         let executor = self
             .executors
             .get(executor)
             .expect("only attached executors start")
             .clone();
         let arguments = operation.request.kwargs.clone();
-        self.runtime.spawn(async move {
+        let running = attempt.clone();
+        let task = self.runtime.spawn(async move {
+            if let Some(before) = before {
+                // However it ended, it has ended.
+                let _ = before.await;
+            }
             let context = TaskContext::new(attempt.clone());
             let work = async { executor.execute(context, arguments).await };
             let outcome = AssertUnwindSafe(work)
@@ -107,12 +123,24 @@ impl Attempts {
             // The loop may have ended; then the attempt is interrupted.
             let _ = attempt.handle.send(Request::Ended(attempt.lease, outcome));
         });
+        let attempt = running;
+        self.running
+            .insert(subject.sequence, Running { attempt, task });
     }
 
     /// Tells an attempt to stop.
     pub(super) fn cancel(&self, sequence: Cursor) {
-        if let Some(attempt) = self.running.get(&sequence) {
+        if let Some(running) = self.running.get(&sequence) {
+            running.attempt.stop.cancel();
+        }
+    }
+
+    /// Tells an attempt to stop and waits for it no longer: whatever it still says is stale.
+    pub(super) fn give_up(&mut self, sequence: Cursor) {
+        self.lingering.retain(|_, task| !task.is_finished());
+        if let Some(Running { attempt, task }) = self.running.remove(&sequence) {
             attempt.stop.cancel();
+            self.lingering.insert(sequence, task);
         }
     }
 
@@ -120,7 +148,7 @@ impl Attempts {
     pub(super) fn cancel_all(&self) {
         self.running
             .values()
-            .for_each(|attempt| attempt.stop.cancel());
+            .for_each(|running| running.attempt.stop.cancel());
     }
 
     /// Forgets an attempt that is over.
@@ -148,6 +176,7 @@ impl Attempts {
         let now = self.clock.uptime();
         self.running
             .values()
+            .map(|running| &running.attempt)
             .filter(|attempt| attempt.reports().is_overdue(now))
             .map(|attempt| attempt.lease)
             .collect()
@@ -157,6 +186,7 @@ impl Attempts {
     fn get(&self, lease: Lease) -> Option<&Arc<Attempt>> {
         self.running
             .get(&lease.sequence)
+            .map(|running| &running.attempt)
             .filter(|attempt| attempt.lease == lease)
     }
 }

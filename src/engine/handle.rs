@@ -6,8 +6,8 @@ use std::sync::{Arc, Mutex, Weak};
 use std::time::Duration;
 
 use opstead_core::{
-    Claim, Cursor, Failure, Fault, Json, MethodKind, Operation, Order, Refusal, Register,
-    Registration, Reply, State,
+    After, Claim, Cursor, Failure, Fault, Json, Lease, MethodKind, Operation, Order, Refusal,
+    Register, Registration, Reply, Retry, State, Time,
 };
 use thiserror::Error;
 use tokio::sync::{mpsc, oneshot};
@@ -71,10 +71,43 @@ pub struct RegisterRequest {
     pub id: Option<Arc<str>>,
     /// Claims beside the declared ones.
     pub claims: Vec<Claim>,
+    /// In place of the declared weight.
+    pub weight: Option<u32>,
+    /// Not before.
+    pub start_at: Option<Time>,
+    /// Not later.
+    pub start_before: Option<Time>,
+    /// What must be done before it starts.
+    pub after: Vec<After>,
+    /// In place of what is declared.
+    pub retry: Option<Retry>,
+    /// The attempt that registers it.
+    pub lease: Option<Lease>,
     /// The caller's labels.
     pub tags: Vec<Arc<str>>,
     /// Who asks.
     pub registered_by: Arc<str>,
+}
+
+impl RegisterRequest {
+    /// To run the method with these kwargs, and nothing else said.
+    pub fn new(method_name: &str, kwargs: Json, registered_by: &Arc<str>) -> Self {
+        Self {
+            method_name: method_name.into(),
+            version: None,
+            kwargs,
+            id: None,
+            claims: Vec::new(),
+            weight: None,
+            start_at: None,
+            start_before: None,
+            after: Vec::new(),
+            retry: None,
+            lease: None,
+            tags: Vec::new(),
+            registered_by: registered_by.clone(),
+        }
+    }
 }
 
 /// Why the engine did not do what it was asked.
@@ -148,6 +181,12 @@ impl EngineHandle {
                 id: request.id,
                 ulid: "".into(),
                 claims: request.claims,
+                weight: request.weight,
+                start_at: request.start_at,
+                start_before: request.start_before,
+                after: request.after,
+                retry: request.retry,
+                lease: request.lease,
                 tags: request.tags,
                 registered_by: request.registered_by,
                 ended: None,

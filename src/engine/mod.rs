@@ -25,6 +25,8 @@ mod turn;
 
 mod draft;
 
+mod alarm;
+
 mod attempts;
 
 mod reports;
@@ -39,6 +41,7 @@ mod recovery;
 pub use recovery::{RecoveryError, recover};
 
 mod schemas;
+pub use schemas::check_schema;
 
 use std::sync::Arc;
 use std::thread::JoinHandle;
@@ -55,6 +58,8 @@ use crate::journal::{AppendError, Block, Journal, ReadError};
 pub struct EngineConfig {
     /// Bounds that decisions keep.
     pub limits: Limits,
+    /// The weight that all that runs may have together.
+    pub capacity: u32,
     /// How long things are kept.
     pub retention: Retention,
     /// A checkpoint is due after so many events; sooner if they are large.
@@ -70,6 +75,7 @@ impl Default for EngineConfig {
     fn default() -> Self {
         Self {
             limits: Limits::default(),
+            capacity: 100,
             retention: Retention::default(),
             checkpoint_events: 200_000,
             tick: Duration::from_millis(250),
@@ -102,10 +108,12 @@ impl Engine {
     ) -> Result<Self, StartError> {
         let schemas = schemas::Schemas::compile(&state, &executors)?;
         let (handle, requests) = EngineHandle::new(schemas, &executors, journal.reader());
-        let orders = turn::attachments(&state, &executors);
+        let orders = turn::first_orders(&config, &state, &executors);
+        let alarm = alarm::Alarm::new(&runtime, handle.clone());
         let attempts = attempts::Attempts::new(&config, handle.clone(), executors, runtime);
         let channel = (handle.clone(), requests);
-        let mut engine = turn::Loop::new(config, journal, state, channel, attempts, observer)?;
+        let mut engine =
+            turn::Loop::new(config, journal, state, channel, attempts, alarm, observer)?;
         engine.begin(orders)?;
         let thread = std::thread::Builder::new()
             .name("engine".to_owned())

@@ -25,6 +25,8 @@ pub(super) enum Request {
     /// An executor has said something about its attempt.
     Reports(Lease),
     Ended(Lease, Result<Json, Failure>),
+    /// A moment has come for which something waited.
+    Due,
     Tick,
     Stop,
 }
@@ -50,7 +52,7 @@ impl Request {
             Self::Purge(PurgeTarget::Operations(operations), _) => {
                 REQUEST_BYTES + operations.len() * ITEM_BYTES
             }
-            Self::Reports(_) | Self::Ended(..) | Self::Tick | Self::Stop => 0,
+            Self::Reports(_) | Self::Ended(..) | Self::Due | Self::Tick | Self::Stop => 0,
         }
     }
 }
@@ -61,9 +63,11 @@ fn register_bytes(register: &Register) -> usize {
         let Resource { kind, id } = &*claim.resource;
         ITEM_BYTES + kind.len() + id.len()
     });
+    let after = register.after.iter();
+    let after = after.map(|earlier| ITEM_BYTES + earlier.id.len());
     let id = register.id.as_ref().map_or(0, |id| id.len());
     let names = register.method_name.len() + id + texts_bytes(&register.tags);
-    register.kwargs.as_str().len() + names + claims.sum::<usize>()
+    register.kwargs.as_str().len() + names + claims.chain(after).sum::<usize>()
 }
 
 fn texts_bytes(texts: &[Arc<str>]) -> usize {

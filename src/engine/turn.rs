@@ -5,11 +5,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use opstead_core::{
-    Change, Command, EventBody, Executed, Failure, InfoUpdate, Json, Lease, Operation,
-    OperationEvent, Order, Purged, Register, Reply, State, Time, Verdict,
+    Change, Command, EventBody, Executed, Failure, InfoUpdate, Json, Lease, Moment, Operation,
+    OperationEvent, Order, Purged, Register, Reply, State, Steady, Verdict,
 };
 use tokio::sync::mpsc;
 
+use super::alarm::Alarm;
 use super::attempts::Attempts;
 use super::draft::{Answer, Draft};
 use super::executor::Executor;
@@ -41,27 +42,38 @@ pub(super) struct Loop {
     housekeeping: Housekeeping,
     observer: Observer,
     ulids: ulid::Generator,
-    now: Time,
+    alarm: Alarm,
+    now: Moment,
     /// Read before `now`: what is due by it is due by the time of day too.
     uptime: Duration,
+    /// Where the steady clock goes on, and the uptime at that moment.
+    steady: (Steady, Duration),
     stopping: bool,
 }
 
-/// What attaches these executors and detaches all others that the state knows.
-pub(super) fn attachments(state: &State, executors: &[Arc<dyn Executor>]) -> Vec<Order> {
+/// What sets the capacity, attaches these executors, and detaches all others that the state knows.
+pub(super) fn first_orders(
+    config: &EngineConfig,
+    state: &State,
+    executors: &[Arc<dyn Executor>],
+) -> Vec<Order> {
+    let capacity = config.capacity;
     let names: HashSet<_> = executors.iter().map(|executor| executor.name()).collect();
     let gone = state
         .executors()
         .filter(|known| !names.contains(&*known.name));
     let detach = gone.map(|known| Order::Detach {
         executor: known.name.clone(),
+        keep_ms: None,
     });
     let attach = executors.iter().map(|executor| Order::Attach {
         executor: executor.name().into(),
         capacity: executor.capacity(),
         declarations: executor.declarations(),
+        resume: Vec::new(),
     });
-    detach.chain(attach).collect()
+    let set = std::iter::once(Order::SetCapacity { capacity });
+    set.chain(detach).chain(attach).collect()
 }
 
 impl Loop {
@@ -71,12 +83,14 @@ impl Loop {
         state: State,
         (handle, requests): (EngineHandle, mpsc::UnboundedReceiver<Request>),
         attempts: Attempts,
+        alarm: Alarm,
         observer: Observer,
     ) -> Result<Self, ReadError> {
         let checkpoint = journal.reader().checkpoint()?;
         let checkpoint = checkpoint.map_or(0, |newest| newest.head);
         Ok(Self {
             housekeeping: Housekeeping::new(&config, checkpoint),
+            steady: (state.steady(), config.clock.uptime()),
             config,
             journal,
             state,
@@ -86,7 +100,8 @@ impl Loop {
             attempts,
             observer,
             ulids: ulid::Generator::new(),
-            now: Time(0),
+            alarm,
+            now: Moment::default(),
             uptime: Duration::ZERO,
             stopping: false,
         })
@@ -128,7 +143,7 @@ impl Loop {
         if self.stopping {
             return false;
         }
-        if self.inbox.is_empty() && self.state.is_settled() {
+        if self.inbox.is_empty() && self.state.is_settled(self.now) {
             match self.requests.blocking_recv() {
                 Some(request) => self.inbox.push_back(request),
                 None => return false,
@@ -144,8 +159,8 @@ impl Loop {
 
     fn decide(&mut self) -> Draft {
         let mut draft = Draft::default();
-        if !self.state.is_settled() {
-            self.report(Order::ContinueWake, &mut draft);
+        if !self.state.is_settled(self.now) {
+            self.report(Order::Continue, &mut draft);
         }
         while !self.stopping
             && draft.bytes < MOST_BLOCK_BYTES
@@ -172,6 +187,8 @@ impl Loop {
             }
             Request::Reports(lease) => self.hear(lease, false, draft),
             Request::Ended(lease, outcome) => self.end(lease, outcome, draft),
+            // Whatever is due is done at the beginning of each turn.
+            Request::Due => {}
             Request::Tick => self.tick(draft),
             Request::Stop => self.stopping = true,
         }
@@ -205,6 +222,9 @@ impl Loop {
                 .unwrap_or_else(|_| ulid::Ulid::generate())
                 .to_string()
                 .into();
+        }
+        for earlier in &mut register.after {
+            earlier.ended = self.ended(&earlier.id, draft)?;
         }
         if self.journal.is_low_on_space() {
             return Err(EngineError::Overloaded {
@@ -351,12 +371,13 @@ impl Loop {
             self.housekeeping.appended(bytes);
         }
         self.release(&block, answers);
+        self.alarm.set(&self.state, self.now);
         if ticked {
             self.housekeeping.tick(
                 &self.handle,
                 &self.state,
                 &mut *self.journal,
-                self.now,
+                self.now.time,
                 self.uptime,
             );
         }
@@ -392,13 +413,17 @@ impl Loop {
         match &event.change {
             // A daemon that ends begins nothing more; the next one will.
             Change::Started { .. } if self.stopping => {}
-            Change::Started { attempt, executor } => {
+            Change::Started {
+                attempt, executor, ..
+            } => {
                 // What ended within the block was never handed out.
                 if let Some(operation) = self.state.operation_at(sequence) {
                     self.attempts.start(operation, *attempt, executor);
                 }
             }
             Change::CancelRequested => self.attempts.cancel(sequence),
+            // The loop knows already of an attempt that ended by itself.
+            Change::AttemptFailed { .. } | Change::Failed(_) => self.attempts.give_up(sequence),
             _ => {}
         }
     }
@@ -406,6 +431,11 @@ impl Loop {
     /// Reads the clock once a turn. While the daemon runs, times in the log never go back.
     fn read_clock(&mut self) {
         self.uptime = self.config.clock.uptime();
-        self.now = self.now.max(self.config.clock.now());
+        let (begin, since) = self.steady;
+        let passed = self.uptime.saturating_sub(since);
+        self.now = Moment {
+            time: self.now.time.max(self.config.clock.now()),
+            steady: Steady(begin.0 + passed.as_millis() as u64),
+        };
     }
 }

@@ -42,7 +42,9 @@ fn refused(refusal: Refusal, message: String) -> ErrorObject {
             })
         }
         Refusal::IdReused { .. } => ErrorObject::new(ErrorCode::IdReused, message),
-        Refusal::StaleLease => ErrorObject::new(ErrorCode::StaleLease, message),
+        Refusal::Canceled => ErrorObject::new(ErrorCode::Canceled, message),
+        Refusal::WeightTooLarge { .. } => ErrorObject::new(ErrorCode::WeightTooLarge, message),
+        Refusal::StaleLease => stale_lease(),
         Refusal::NotCancelable { .. } => ErrorObject::new(ErrorCode::NotCancelable, message),
         Refusal::MethodUnknown { .. } => ErrorObject {
             code: METHOD_NOT_FOUND,
@@ -62,6 +64,11 @@ fn refused(refusal: Refusal, message: String) -> ErrorObject {
         } => overloaded(message),
         Refusal::LimitReached { .. } => ErrorObject::invalid_params(message, Vec::new()),
     }
+}
+
+pub(super) fn stale_lease() -> ErrorObject {
+    let message = Refusal::StaleLease.to_string();
+    ErrorObject::new(ErrorCode::StaleLease, message)
 }
 
 pub(super) fn overloaded(message: String) -> ErrorObject {

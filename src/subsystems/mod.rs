@@ -14,6 +14,10 @@ pub mod diagnostic;
 
 pub mod storage;
 
+pub mod exec;
+
+pub mod process;
+
 /// A declaration in version 1 that may be interrupted and repeated, on no object and without
 /// claims; its kwargs are an object with these members and no others.
 fn operation(name: &str, summary: &str, properties: Value, required: &[&str]) -> Declaration {
@@ -27,6 +31,10 @@ fn operation(name: &str, summary: &str, properties: Value, required: &[&str]) ->
         claims: Vec::new(),
         cancelable: false,
         on_interrupt: OnInterrupt::Retry,
+        weight: 0,
+        retry: None,
+        attempt_timeout_ms: None,
+        holds_schedule: false,
     }
 }
 

@@ -81,7 +81,7 @@ const RULES: &[Rule] = &[
             "crate::engine::executor",
             "crate::subsystems",
         ],
-        but_not: &["crate::subsystems::diagnostic"],
+        but_not: &["crate::subsystems::diagnostic", "crate::subsystems::exec"],
     },
     Rule {
         module: "subsystems::diagnostic",
@@ -90,7 +90,33 @@ const RULES: &[Rule] = &[
             "crate::engine::executor",
             "crate::subsystems",
         ],
-        but_not: &["crate::subsystems::storage"],
+        but_not: &[
+            "crate::subsystems::storage",
+            "crate::subsystems::exec",
+            "crate::subsystems::process",
+        ],
+    },
+    // How programs are run, which is for those that run any.
+    Rule {
+        module: "subsystems::process",
+        may: &["crate::subsystems"],
+        but_not: &[
+            "crate::subsystems::storage",
+            "crate::subsystems::exec",
+            "crate::subsystems::diagnostic",
+        ],
+    },
+    Rule {
+        module: "subsystems::exec",
+        may: &[
+            "opstead_core",
+            "crate::engine::executor",
+            "crate::subsystems",
+        ],
+        but_not: &[
+            "crate::subsystems::storage",
+            "crate::subsystems::diagnostic",
+        ],
     },
     // The transport: it knows the protocol, and nothing of what the methods do.
     Rule {
@@ -187,6 +213,7 @@ const LIBRARIES: &[(&str, &[&str])] = &[
     ("hyper", &["rpc"]),
     ("hyper_util", &["rpc"]),
     ("tower", &["rpc"]),
+    ("regex", &["subsystems"]),
     ("regex_automata", &["filter"]),
     ("regex_syntax", &["filter"]),
     ("boon", &["engine"]),

@@ -34,7 +34,7 @@ fn contents(folder: &Path) -> BTreeMap<PathBuf, (Vec<u8>, SystemTime)> {
 fn inspect<T>(folder: &Path, look: impl FnOnce(&Inspection) -> T) -> T {
     let before = contents(folder);
     let workspace = TempDir::new().unwrap();
-    let inspection = Inspection::open(folder, workspace.path()).unwrap();
+    let inspection = Inspection::open(folder, workspace.path(), &|| false).unwrap();
     let seen = look(&inspection);
     drop(inspection);
     assert!(contents(folder) == before, "something was changed");
@@ -80,7 +80,7 @@ fn a_whole_journal_is_read_whole() {
         assert_eq!(reader.head(), 11);
         assert_eq!(Some(reader.log_id()), report.log_id.as_deref());
         assert!(reader.ended(&id(3)).unwrap().is_some());
-        assert_eq!(inspection.damage(), []);
+        assert_eq!(inspection.damage(), (vec![], false));
         assert_eq!(found(inspection, 0), ((1..=11).collect(), vec![]));
         assert_eq!(found(inspection, 9), (vec![10, 11], vec![]));
     });
@@ -118,7 +118,12 @@ fn damage_is_told_and_what_lies_around_it_is_shown() {
             "{opened:?}"
         );
         assert_eq!(inspection.reader().unwrap().head(), 4);
-        let damaged: Vec<_> = inspection.damage().iter().map(|damage| damage.at).collect();
+        let damaged: Vec<_> = inspection
+            .damage()
+            .0
+            .iter()
+            .map(|damage| damage.at)
+            .collect();
         assert_eq!(damaged, [5, 8]);
         let readable = vec![1, 2, 3, 4, 6, 7, 9, 10];
         assert_eq!(found(inspection, 0), (readable, vec![5, 8]));
@@ -139,7 +144,7 @@ fn damage_behind_a_checkpoint_is_told() {
     flip(folder.path(), &records);
     inspect(folder.path(), |inspection| {
         assert!(inspection.report().opened.is_ok());
-        let damage = inspection.damage();
+        let (damage, _) = inspection.damage();
         assert_eq!(
             damage.iter().map(|damage| damage.at).collect::<Vec<_>>(),
             [5, 11]
@@ -234,7 +239,7 @@ fn a_flipped_byte_in_the_database_is_survived() {
 #[test]
 fn what_is_no_stopped_journal_is_refused() {
     let workspace = TempDir::new().unwrap();
-    let refusal = |folder: &Path| match Inspection::open(folder, workspace.path()) {
+    let refusal = |folder: &Path| match Inspection::open(folder, workspace.path(), &|| false) {
         Ok(_) => panic!("it was looked into"),
         Err(error) => error,
     };
@@ -258,7 +263,7 @@ fn what_is_no_stopped_journal_is_refused() {
 #[test]
 fn a_copy_that_does_not_fit_is_refused_before_it_is_begun() {
     let folder = filled();
-    match Inspection::open(folder.path(), Path::new("/sys")) {
+    match Inspection::open(folder.path(), Path::new("/sys"), &|| false) {
         Err(InspectError::NoRoom {
             needed_bytes,
             free_bytes: 0,

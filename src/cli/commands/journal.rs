@@ -4,11 +4,15 @@
 use std::fs::{self, DirBuilder};
 use std::io;
 use std::os::unix::fs::DirBuilderExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use opstead_client::schema::OperationState;
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::oneshot;
+use tokio::time::timeout;
 
 use super::show;
 use super::watch::line;
@@ -22,22 +26,36 @@ use crate::cli::stopped::{Damage, Entry, Recovered, StoppedJournal, Summary, Whi
 const LIMIT: usize = 1_000;
 /// How many interrupted operations a person is told of by name.
 const INTERRUPTED: usize = 20;
-/// How often removing the copy is tried: whoever fills it may not have noticed yet that it ends.
+/// How often removing the copy is tried: threads of sled may end a little later than it does.
 const REMOVALS: u32 = 20;
+/// How long the copying may take to notice that it is to end.
+const COPYING: Duration = Duration::from_secs(5);
 
 pub(in crate::cli) async fn run<S: StoppedJournal>(
     arguments: JournalArguments,
 ) -> Result<Exit, CliError> {
-    let workspace = Workspace::make()?;
-    let path = workspace.0.clone();
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
-    let work = tokio::task::spawn_blocking(move || look::<S>(&arguments, &path));
+    let workspace = Workspace::make()?;
+    let path = workspace.0.clone();
+    let is_over = Arc::new(AtomicBool::new(false));
+    let told = is_over.clone();
+    let (sender, copied) = oneshot::channel();
+    let work = tokio::task::spawn_blocking(move || {
+        let is_over = || told.load(Ordering::Relaxed);
+        let opened = S::open(&arguments.folder, &path, &is_over);
+        // Nothing is written into the copy any more.
+        let _ended = sender.send(());
+        look(&arguments, &opened.map_err(CliError::Journal)?)
+    });
     let outcome = tokio::select! {
         looked = work => looked.map_err(io::Error::other)?,
         _ = interrupt.recv() => Ok(Exit::Interrupted),
         _ = terminate.recv() => Ok(Exit::Interrupted),
     };
+    is_over.store(true, Ordering::Relaxed);
+    // Whoever still fills the copy would make it anew.
+    let _stuck = timeout(COPYING, copied).await;
     drop(workspace);
     outcome
 }
@@ -78,9 +96,8 @@ impl Drop for Workspace {
     }
 }
 
-fn look<S: StoppedJournal>(arguments: &JournalArguments, path: &Path) -> Result<Exit, CliError> {
+fn look(arguments: &JournalArguments, journal: &impl StoppedJournal) -> Result<Exit, CliError> {
     let output = Output::new(arguments.json);
-    let journal = S::open(&arguments.folder, path).map_err(CliError::Journal)?;
     let summary = journal.summary();
     let which = Which {
         after: arguments.after.unwrap_or(0),
@@ -95,10 +112,10 @@ fn look<S: StoppedJournal>(arguments: &JournalArguments, path: &Path) -> Result<
         output.show(summary, || summary_lines(summary))?;
     } else {
         if let Some(id) = &which.operation {
-            show_operation(&journal, id, output)?;
+            show_operation(journal, id, output)?;
         }
         let limit = arguments.limit.map_or(LIMIT, usize::from);
-        show_events(&journal, &which, limit, output)?;
+        show_events(journal, &which, limit, output)?;
     }
     let next = &summary.next_start;
     if let Some(refused) = &next.refused {
@@ -195,6 +212,9 @@ fn summary_lines(summary: &Summary) -> Vec<String> {
     for damage in &summary.damage {
         let Damage { cursor, what } = damage;
         facts.push(("Damage", format!("at cursor {cursor}: {what}")));
+    }
+    if summary.more_damage {
+        facts.push(("Damage", "and more".to_owned()));
     }
     facts.push(("Next start", next_start(summary)));
     if let Some(state) = &summary.state {

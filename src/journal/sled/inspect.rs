@@ -3,8 +3,8 @@
 //! is readable is read all the same. Nothing in the data folder is changed.
 
 use std::collections::VecDeque;
-use std::fs;
-use std::io;
+use std::fs::{self, File};
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -24,6 +24,9 @@ use crate::journal::{Block, Reader};
 
 /// Opening writes a little beside the copy.
 const SPARE_BYTES: u64 = 16 * 1024 * 1024;
+
+/// So much is copied at a time.
+const PIECE_BYTES: u64 = 8 * 1024 * 1024;
 
 /// A log with more damages than this is not worth a longer list.
 const MOST_DAMAGES: usize = 100;
@@ -89,6 +92,9 @@ pub enum InspectError {
         /// How many there are.
         free_bytes: u64,
     },
+    /// It was told to end.
+    #[error("it was broken off")]
+    BrokenOff,
     /// It could not be read or copied.
     #[error("{} could not be copied", path.display())]
     Copy {
@@ -101,11 +107,18 @@ pub enum InspectError {
 
 impl Inspection {
     /// Copies what is needed into `workspace`, an empty folder that must outlive this, and opens it
-    /// there.
-    pub fn open(folder: &Path, workspace: &Path) -> Result<Self, InspectError> {
-        let log_bytes = copy(folder, workspace)?;
+    /// there. It is broken off soon after `is_over` says so; nothing is written after it returns.
+    pub fn open(
+        folder: &Path,
+        workspace: &Path,
+        is_over: &dyn Fn() -> bool,
+    ) -> Result<Self, InspectError> {
+        let log_bytes = copy(folder, workspace, is_over)?;
         let marker = Marker::read(workspace).ok().flatten();
         let checkpoints = checkpoints(workspace);
+        if is_over() {
+            return Err(InspectError::BrokenOff);
+        }
         let options = Options::default();
         let (opened, shared) = match SledJournal::open(workspace, &options) {
             Ok(journal) => (Ok(journal.report().clone()), Some(journal.shared.clone())),
@@ -145,10 +158,11 @@ impl Inspection {
         Some(shared)
     }
 
-    /// Goes through all of the log and of the archive, also what a start would not look at.
-    pub fn damage(&self) -> Vec<Damage> {
+    /// Goes through all of the log and of the archive, also what a start would not look at. Of very
+    /// many damages the first are told, and `true`: there are others.
+    pub fn damage(&self) -> (Vec<Damage>, bool) {
         let Some(shared) = &self.shared else {
-            return Vec::new();
+            return (Vec::new(), false);
         };
         let blocks = Stored::after(shared, 0).filter_map(Result::err);
         let mut records = Values::between(&shared.db, Kind::Archive, 0, Cursor::MAX);
@@ -164,9 +178,12 @@ impl Inspection {
             });
             next.unwrap_or_default()
         });
-        let mut found: Vec<Damage> = blocks.chain(records.flatten()).take(MOST_DAMAGES).collect();
+        let all = blocks.chain(records.flatten());
+        let mut found: Vec<Damage> = all.take(MOST_DAMAGES + 1).collect();
+        let more = found.len() > MOST_DAMAGES;
+        found.truncate(MOST_DAMAGES);
         found.sort_by_key(|damage| damage.at);
-        found
+        (found, more)
     }
 
     /// Every block that can be read, from the one with the event after `after` on, and between
@@ -268,11 +285,7 @@ fn damage(at: Cursor, what: impl Into<String>) -> Damage {
 
 /// Copies log and marker, and points to the checkpoints, while no daemon can be started. Returns
 /// how many bytes the log takes.
-fn copy(folder: &Path, workspace: &Path) -> Result<u64, InspectError> {
-    let failed = |path: &Path, source: io::Error| InspectError::Copy {
-        path: path.to_owned(),
-        source,
-    };
+fn copy(folder: &Path, workspace: &Path, is_over: &dyn Fn() -> bool) -> Result<u64, InspectError> {
     let folder = folder.canonicalize().map_err(|error| match error.kind() {
         io::ErrorKind::NotFound => InspectError::NoJournal(folder.to_owned()),
         _ => failed(folder, error),
@@ -291,16 +304,12 @@ fn copy(folder: &Path, workspace: &Path) -> Result<u64, InspectError> {
         return Err(InspectError::NoJournal(folder));
     }
     let needed_bytes = bytes_in(&log).map_err(|error| failed(&log, error))?;
-    let free = statvfs(workspace).map_err(|error| failed(workspace, error.into()))?;
-    let free_bytes = free.f_bavail.saturating_mul(free.f_frsize);
-    if needed_bytes.saturating_add(SPARE_BYTES) > free_bytes {
-        return Err(InspectError::NoRoom {
-            needed_bytes,
-            free_bytes,
-        });
-    }
+    check_room(workspace, needed_bytes)?;
     if log.exists() {
-        copy_folder(&log, &workspace.join(LOG)).map_err(|error| failed(&log, error))?;
+        copy_folder(&log, &workspace.join(LOG), is_over).map_err(|error| match is_over() {
+            true => InspectError::BrokenOff,
+            false => failed(&log, error),
+        })?;
     }
     if marker.exists() {
         let to = workspace.join(marker::FILE_NAME);
@@ -311,6 +320,26 @@ fn copy(folder: &Path, workspace: &Path) -> Result<u64, InspectError> {
         std::os::unix::fs::symlink(&path, to).map_err(|error| failed(&path, error))?;
     }
     Ok(needed_bytes)
+}
+
+fn failed(path: &Path, source: io::Error) -> InspectError {
+    InspectError::Copy {
+        path: path.to_owned(),
+        source,
+    }
+}
+
+fn check_room(workspace: &Path, needed_bytes: u64) -> Result<(), InspectError> {
+    let free = statvfs(workspace).map_err(|error| failed(workspace, error.into()))?;
+    // What is free for root only is not counted.
+    let free_bytes = free.f_bavail.saturating_mul(free.f_frsize);
+    if needed_bytes.saturating_add(SPARE_BYTES) > free_bytes {
+        return Err(InspectError::NoRoom {
+            needed_bytes,
+            free_bytes,
+        });
+    }
+    Ok(())
 }
 
 fn bytes_in(folder: &Path) -> io::Result<u64> {
@@ -328,14 +357,25 @@ fn bytes_in(folder: &Path) -> io::Result<u64> {
     Ok(bytes)
 }
 
-fn copy_folder(from: &Path, to: &Path) -> io::Result<()> {
+fn copy_folder(from: &Path, to: &Path, is_over: &dyn Fn() -> bool) -> io::Result<()> {
     fs::create_dir(to)?;
     for entry in fs::read_dir(from)? {
         let entry = entry?;
         let to = to.join(entry.file_name());
         match entry.file_type()?.is_dir() {
-            true => copy_folder(&entry.path(), &to)?,
-            false => fs::copy(entry.path(), to).map(drop)?,
+            true => copy_folder(&entry.path(), &to, is_over)?,
+            false => copy_file(&entry.path(), &to, is_over)?,
+        }
+    }
+    Ok(())
+}
+
+/// Copies piece by piece, so that it can be broken off.
+fn copy_file(from: &Path, to: &Path, is_over: &dyn Fn() -> bool) -> io::Result<()> {
+    let (from, mut to) = (File::open(from)?, File::create_new(to)?);
+    while io::copy(&mut (&from).take(PIECE_BYTES), &mut to)? > 0 {
+        if is_over() {
+            return Err(io::ErrorKind::Interrupted.into());
         }
     }
     Ok(())
