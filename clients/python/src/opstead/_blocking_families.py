@@ -61,13 +61,18 @@ class Operations:
 
     def register(
         self,
-        *,
         methodName: str,
         kwargs: Optional[Mapping[str, Any]] = None,
         id: Optional[str] = None,
         version: Optional[int] = None,
         claims: Optional[Sequence[Union[types.Claim, Mapping[str, Any]]]] = None,
+        weight: Optional[int] = None,
+        startAt: Optional[types.Timestamp] = None,
+        startBefore: Optional[types.Timestamp] = None,
+        after: Optional[Sequence[Union[types.Dependency, Mapping[str, Any]]]] = None,
+        retry: Optional[Union[types.RetryPolicy, Mapping[str, Any]]] = None,
         tags: Optional[Sequence[str]] = None,
+        lease: Optional[str] = None,
     ) -> types.Registration:
         """Register an operation durably.
 
@@ -76,9 +81,16 @@ class Operations:
         id: An id of one's own, so that the request can be repeated.
         version: Of the method; the highest declared if left out.
         claims: Claims beside the declared ones.
+        weight: Replaces the declared weight.
+        startAt: Start not before.
+        startBefore: Start not later.
+        after: Start when these operations are done.
+        retry: Replaces what is declared of further attempts.
         tags: Words of one's own, to find it by.
+        lease: Of the attempt that registers this one as its child.
 
-        Raises ConflictError, IdReusedError, OverloadedError, ShuttingDownError,
+        Raises ConflictError, OperationNotFoundError, IdReusedError, StaleLeaseError,
+        WeightTooLargeError, CanceledError, OverloadedError, ShuttingDownError,
         StorageFailedError.
         """
         params: dict[str, object] = {
@@ -87,7 +99,13 @@ class Operations:
             "id": id,
             "version": version,
             "claims": claims,
+            "weight": weight,
+            "startAt": startAt,
+            "startBefore": startBefore,
+            "after": after,
+            "retry": retry,
             "tags": tags,
+            "lease": lease,
         }
         return self._ask("operations.register", params, types.Registration)
 

@@ -368,8 +368,8 @@ class Dependency:
     id: str
     """Whose end is awaited."""
 
-    states: list[OperationState]
-    """In which states it may have ended."""
+    states: list[OperationState] = field(default_factory=list)
+    """In which states it may have ended; completed if left out by a caller."""
 
 
 @dataclass(frozen=True)
@@ -537,6 +537,15 @@ class Limits:
 
     writeTimeoutMs: int
     """How long a subscriber may leave its connection unread."""
+
+    capacity: int = 0
+    """The weight of all that runs."""
+
+    children: int = 0
+    """Operations that one may register while it runs."""
+
+    dependencies: int = 0
+    """Operations that one may follow."""
 
 
 @dataclass(frozen=True)
