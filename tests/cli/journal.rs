@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use rustix::fs::{CWD, FileType, Mode, mknodat};
+use rustix::process::Signal;
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -197,19 +198,21 @@ fn damage_is_told_and_ends_it_with_1() {
     );
 }
 
-/// The copy goes also when it is broken off in the middle.
+/// The copy goes also when it is broken off in the middle, by Ctrl-C or with its terminal.
 #[test]
-fn ctrl_c_leaves_no_copy() {
+fn what_breaks_it_off_leaves_no_copy() {
     let stopped = Stopped::new();
     // Copying it goes on for as long as somebody writes.
     let pipe = stopped.data().join("log/pipe");
     mknodat(CWD, &pipe, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).unwrap();
-    let journal = Running::of(&mut stopped.command(&[]));
-    let mut endless = fs::File::options().write(true).open(&pipe).unwrap();
-    assert_eq!(fs::read_dir(stopped.temporary.path()).unwrap().count(), 1);
-    journal.interrupt();
-    while endless.write_all(&[0; 65_536]).is_ok() {}
-    let ran = journal.end();
-    assert_eq!(ran.code, 130, "{ran:?}");
-    assert_eq!(fs::read_dir(stopped.temporary.path()).unwrap().count(), 0);
+    for signal in [Signal::INT, Signal::HUP] {
+        let journal = Running::of(&mut stopped.command(&[]));
+        let mut endless = fs::File::options().write(true).open(&pipe).unwrap();
+        assert_eq!(fs::read_dir(stopped.temporary.path()).unwrap().count(), 1);
+        journal.signal(signal);
+        while endless.write_all(&[0; 65_536]).is_ok() {}
+        let ran = journal.end();
+        assert_eq!(ran.code, 130, "{ran:?}");
+        assert_eq!(fs::read_dir(stopped.temporary.path()).unwrap().count(), 0);
+    }
 }
