@@ -5,6 +5,7 @@ mod config;
 mod error;
 mod folder;
 mod journal;
+mod key;
 
 use std::io::Write;
 use std::net::SocketAddr;
@@ -19,11 +20,12 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 pub use config::{Config, ConfigError};
 pub use error::{Fault, ServeError};
 pub use journal::StoppedFolder;
+pub use key::KeyError;
 
 use self::folder::DataFolder;
 use crate::alerts::{Hub, HubLimits};
 use crate::engine::executor::Executor;
-use crate::engine::{Engine, EngineConfig, recover};
+use crate::engine::{Engine, EngineConfig, Vault, recover};
 use crate::journal::{Journal, OpenError, SledJournal, abort_when_storage_panics};
 use crate::rpc::{self, Api, Listeners, RpcServer, Token, convert, method_table};
 use crate::subsystems::diagnostic::Diagnostic;
@@ -38,6 +40,9 @@ const PROGRAMS_GRACE: Duration = Duration::from_secs(2);
 
 /// The Unix socket in the data folder.
 const SOCKET: &str = "opstead.sock";
+
+/// The subsystems of this process, also those that are switched off: nobody else takes their names.
+const BUILT_IN: [&str; 3] = ["diagnostic", "exec", "storage"];
 
 /// What `opstead serve` was told.
 #[derive(Clone, Debug)]
@@ -56,6 +61,7 @@ struct Ground {
     journal: SledJournal,
     state: State,
     token: Token,
+    vault: Vault,
     exec: Exec,
     executors: Vec<Arc<dyn Executor>>,
     // Last, so that the journal is closed when the folder is taken back.
@@ -83,6 +89,9 @@ pub fn serve(options: ServeOptions) -> Result<(), ServeError> {
             limits: config.core_limits(),
             capacity: config.capacity(),
             retention: config.retention(),
+            lease_ms: config.lease_ms(),
+            built_in: BUILT_IN.to_vec(),
+            vault: ground.vault,
             ..EngineConfig::default()
         },
         Box::new(ground.journal),
@@ -102,6 +111,7 @@ pub fn serve(options: ServeOptions) -> Result<(), ServeError> {
         },
         method_table(&api),
     )?;
+    engine.handle.listening();
     announce(&server);
     let result = run(&runtime, signals, engine, server);
     let told = Instant::now();
@@ -125,6 +135,7 @@ impl Ground {
         let journal = open_journal(options, config, &mut folder)?;
         let state = recover(&*journal.reader())?;
         let token = Token::load_or_create(data)?;
+        let vault = key::load_or_create(data)?;
         listeners.unix(&socket)?;
         // The journal's lock says that no other daemon runs programs on this folder.
         let exec = Exec::open(config.exec(data)).map_err(|source| ServeError::Subsystem {
@@ -138,6 +149,7 @@ impl Ground {
             journal,
             state,
             token,
+            vault,
             folder,
         })
     }

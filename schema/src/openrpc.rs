@@ -55,6 +55,15 @@ fn params_schema(method: &str, generator: &mut SchemaGenerator) -> Value {
         "alerts.unsubscribe" => AlertsUnsubscribeParams::json_schema(generator),
         "alerts.read" => AlertsReadParams::json_schema(generator),
         "filters.test" => FiltersTestParams::json_schema(generator),
+        "executors.attach" => ExecutorsAttachParams::json_schema(generator),
+        "executors.update" => ExecutorsUpdateParams::json_schema(generator),
+        "executors.complete" => ExecutorsCompleteParams::json_schema(generator),
+        "executors.fail" => ExecutorsFailParams::json_schema(generator),
+        "executors.canceled" => ExecutorsCanceledParams::json_schema(generator),
+        "executors.answer" => ExecutorsAnswerParams::json_schema(generator),
+        "executors.capacity" => ExecutorsCapacityParams::json_schema(generator),
+        "objects.publish" => ObjectsPublishParams::json_schema(generator),
+        "objects.retire" => ObjectsRetireParams::json_schema(generator),
         "methods.list" | "executors.list" | "system.status" | "rpc.discover" => {
             NoParams::json_schema(generator)
         }
@@ -77,6 +86,8 @@ fn result_schema(result: &str, generator: &mut SchemaGenerator) -> Schema {
         "true" => json_schema!({"const": true}),
         "AlertsRead" => generator.subschema_for::<AlertsRead>(),
         "Matches" => generator.subschema_for::<Matches>(),
+        "Attached" => generator.subschema_for::<Attached>(),
+        "Taken" => generator.subschema_for::<Taken>(),
         "MethodsList" => generator.subschema_for::<MethodsList>(),
         "ExecutorsList" => generator.subschema_for::<ExecutorsList>(),
         "SystemStatus" => generator.subschema_for::<SystemStatus>(),
@@ -145,6 +156,7 @@ fn document() -> Value {
         {"name": "alert", "params": generator.subschema_for::<Alert>()},
         {"name": "alertBookmark", "params": generator.subschema_for::<AlertBookmark>()},
         {"name": "alertClosed", "params": generator.subschema_for::<AlertClosed>()},
+        {"name": "assignment", "params": generator.subschema_for::<Assignment>()},
     ]);
     // Said in `data` of errors, which OpenRPC gives no schema.
     generator.subschema_for::<ErrorDetails>();

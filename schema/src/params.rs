@@ -2,6 +2,7 @@
 //! over a bound are reduced to it when they are read.
 
 mod defaults;
+mod executors;
 mod parse;
 
 use serde::{Deserialize, Serialize};
@@ -16,6 +17,11 @@ use defaults::{
     default_page_size, default_wait_ms, filter, filter_type, mode, reduced_bookmark_ms,
     reduced_limit, reduced_page_size, reduced_poll_ms, reduced_wait_ms, resource, retry, snapshot,
     until,
+};
+pub use executors::{
+    ExecutorsAnswerParams, ExecutorsAttachParams, ExecutorsCanceledParams, ExecutorsCapacityParams,
+    ExecutorsCompleteParams, ExecutorsFailParams, ExecutorsUpdateParams, InfoUpdate,
+    ObjectsPublishParams, ObjectsRetireParams,
 };
 pub use parse::{InvalidParams, parse_params};
 
@@ -153,7 +159,7 @@ pub struct RegisterParams {
     /// The caller's own words.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tags: Option<Vec<String>>,
-    /// Of the attempt that registers this one as its child.
+    /// Of the attempt that registers this one as its child, on the connection of its executor.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lease: Option<String>,
 }

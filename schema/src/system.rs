@@ -85,6 +85,10 @@ pub struct Limits {
     /// The weight of all that runs.
     #[serde(default)]
     pub capacity: u32,
+    /// Bytes of an operation's result or error.
+    pub result_bytes: u32,
+    /// Bytes of an `operationInfo`, of a non-fatal error, of a declaration.
+    pub report_bytes: u32,
     /// Bytes of a filter.
     pub filter_bytes: u32,
     /// How long a subscriber may leave its connection unread.

@@ -17,6 +17,12 @@ use crate::subsystems::exec::{ExecConfig, Program};
 use crate::subsystems::storage::StorageConfig;
 use exec::{ExecSection, programs};
 
+/// Bytes of an operation's result or error, if an executor from outside gives it.
+const RESULT_BYTES: u32 = 1 << 20;
+
+/// Bytes of whatever else such an executor says.
+const REPORT_BYTES: u32 = 64 << 10;
+
 /// The file that runs, also when another version has been put in its place.
 const OWN_PROGRAM: &str = "/proc/self/exe";
 
@@ -101,6 +107,8 @@ pub struct LimitsSection {
     pub answer_bytes: Option<NonZeroUsize>,
     /// How long a write may be stuck before its connection is given up.
     pub write_timeout_ms: Option<NonZeroU64>,
+    /// How long the attempts of an executor are kept when its connection is lost.
+    pub lease_ms: Option<NonZeroU64>,
     /// Operations that are not done.
     pub open_operations: Option<NonZeroUsize>,
     /// The weight of all that runs.
@@ -180,6 +188,11 @@ impl Config {
         limits
     }
 
+    /// How long the attempts of an executor are kept when its connection is lost.
+    pub(super) fn lease_ms(&self) -> u64 {
+        self.limits.lease_ms.map_or(30_000, NonZeroU64::get)
+    }
+
     pub(super) fn capacity(&self) -> u32 {
         let default = EngineConfig::default().capacity;
         self.limits.capacity.map_or(default, NonZeroU32::get)
@@ -245,6 +258,8 @@ impl Config {
             dependencies: core.dependencies as u32,
             children: core.children as u32,
             capacity: self.capacity(),
+            result_bytes: RESULT_BYTES,
+            report_bytes: REPORT_BYTES,
             filter_bytes: MAX_PATTERN_BYTES as u32,
             write_timeout_ms: rpc.write_timeout_ms,
         }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use thiserror::Error;
 
-use super::ConfigError;
+use super::{ConfigError, KeyError};
 use crate::engine::{RecoveryError, StartError};
 use crate::journal::{AppendError, OpenError};
 use crate::rpc::{self, BindError, TokenError};
@@ -41,6 +41,9 @@ pub enum ServeError {
     /// The token file cannot be used.
     #[error(transparent)]
     Token(#[from] TokenError),
+    /// The key of secrets cannot be used.
+    #[error(transparent)]
+    Key(#[from] KeyError),
     /// A subsystem cannot start.
     #[error("the subsystem {subsystem} cannot start")]
     Subsystem {
@@ -105,6 +108,14 @@ impl ServeError {
             Self::Token(TokenError::Unusable { .. }) => (
                 Fault::Failed,
                 "without the file the next start makes a new token",
+            ),
+            Self::Key(KeyError::File { source, .. }) => (
+                of(source, Fault::Failed),
+                "the file belongs to the daemon's own user",
+            ),
+            Self::Key(KeyError::Unusable { .. }) => (
+                Fault::Failed,
+                "put the right file back; without it the next start makes a new key, and secrets kept so far are lost",
             ),
             Self::Subsystem {
                 subsystem: "exec", ..

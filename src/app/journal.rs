@@ -209,6 +209,10 @@ fn is_wanted(event: &Event, which: &Which, filter: Option<&Filter>) -> bool {
             id.is_none_or(|id| *event.subject.id == *id)
                 && filter.is_none_or(|filter| filter.matches(&event.subject.alert_name))
         }
+        EventBody::ObjectPublished { alert_name, .. }
+        | EventBody::ObjectRetired { alert_name, .. } => {
+            which.operation.is_none() && filter.is_none_or(|filter| filter.matches(alert_name))
+        }
         _ => which.operation.is_none() && filter.is_none(),
     }
 }
@@ -219,6 +223,8 @@ fn entry(event: &Event, cursor: Cursor) -> Entry {
     }
     let (event_word, detail) = match &event.body {
         EventBody::Operation(event) => ("operation", event.subject.id.to_string()),
+        EventBody::ObjectPublished { alert_name, .. } => ("object", alert_name.to_string()),
+        EventBody::ObjectRetired { alert_name, .. } => ("retired", alert_name.to_string()),
         EventBody::MethodDeclared(method) => (
             "declared",
             format!("{}, version {}", method.name, method.version),

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use crate::cascade::News;
 use crate::conditions::{Steady, Timer};
 use crate::event::{Change, Cursor, Event, EventBody, OperationEvent, Purged};
-use crate::operation::{Operation, OperationState, Outcome, Time};
+use crate::operation::{Operation, OperationInfo, OperationState, Outcome, Time};
 use crate::places::Standing;
 use crate::state::{Executor, LastWord, Object, State};
 
@@ -37,6 +37,10 @@ impl State {
             }
             EventBody::Placed { sequence } => self.place(*sequence),
             EventBody::DelayPassed { sequence } => self.end_delay(*sequence),
+            EventBody::ObjectPublished { alert_name, info } => {
+                self.publish(alert_name, info, event.time);
+            }
+            EventBody::ObjectRetired { alert_name, .. } => self.retire(alert_name),
             EventBody::Purged { operations } => self.purge(operations),
         }
         None
@@ -191,6 +195,43 @@ impl State {
         }
     }
 
+    fn publish(&mut self, alert_name: &Arc<str>, info: &Arc<OperationInfo>, time: Time) {
+        let last = LastWord {
+            info: info.clone(),
+            operation_id: None,
+            time,
+        };
+        let cursor = self.head;
+        let object = self.objects.entry(alert_name.clone()).or_insert_with(|| {
+            Arc::new(Object {
+                alert_name: alert_name.clone(),
+                operations: 0,
+                running: Vec::new(),
+                last: last.clone(),
+                cursor,
+                published: true,
+                retired: false,
+            })
+        });
+        let object = Arc::make_mut(object);
+        (object.last, object.cursor) = (last, cursor);
+        (object.published, object.retired) = (true, false);
+    }
+
+    /// The object is kept as long as operations on it are, whose records name it.
+    fn retire(&mut self, alert_name: &Arc<str>) {
+        let cursor = self.head;
+        let Some(object) = self.objects.get_mut(alert_name) else {
+            return;
+        };
+        let object = Arc::make_mut(object);
+        object.cursor = cursor;
+        (object.published, object.retired) = (false, true);
+        if object.operations == 0 {
+            self.objects.remove(alert_name);
+        }
+    }
+
     fn purge(&mut self, operations: &[Purged]) {
         for purged in operations {
             let Some(object) = self.objects.get_mut(&purged.alert_name) else {
@@ -198,7 +239,7 @@ impl State {
             };
             let object = Arc::make_mut(object);
             object.operations -= 1;
-            if object.operations == 0 {
+            if object.operations == 0 && !object.published {
                 self.objects.remove(&purged.alert_name);
             }
         }
@@ -222,6 +263,16 @@ impl State {
 }
 
 impl Object {
+    /// It was retired, and an operation on it is registered.
+    pub(crate) fn begin_anew(&mut self, event: &OperationEvent, time: Time) {
+        self.retired = false;
+        self.last = LastWord {
+            info: event.info.clone(),
+            operation_id: Some(event.subject.id.clone()),
+            time,
+        };
+    }
+
     /// Follows what happens to an operation on it.
     fn follow(&mut self, event: &OperationEvent, time: Time, cursor: Cursor) {
         let subject = &event.subject;
@@ -232,10 +283,11 @@ impl Object {
         }
         if started {
             self.running.push(subject.sequence);
+            self.retired = false;
         } else if event.state.is_done() {
             self.last = LastWord {
                 info: event.info.clone(),
-                operation_id: subject.id.clone(),
+                operation_id: Some(subject.id.clone()),
                 time,
             };
         }

@@ -7,7 +7,7 @@ use crate::declaration::Declaration;
 use crate::event::{Cursor, Purged};
 use crate::failure::Failure;
 use crate::json::Json;
-use crate::operation::{Claim, InfoUpdate, Operation, OperationState, Time};
+use crate::operation::{Claim, InfoUpdate, Operation, OperationInfo, OperationState, Time};
 use crate::refusal::Reason;
 
 /// A moment, by both clocks.
@@ -84,6 +84,25 @@ pub enum Order {
         /// How long its attempts are kept for it to come back; without it they are interrupted.
         keep_ms: Option<u64>,
     },
+    /// An executor carries out more, or fewer, operations at once from here on.
+    Resize {
+        /// Its name.
+        executor: Arc<str>,
+        /// How many.
+        capacity: u32,
+    },
+    /// A subsystem tells how an object stands.
+    Publish {
+        /// The object.
+        alert_name: Arc<str>,
+        /// How it stands.
+        info: Arc<OperationInfo>,
+    },
+    /// An object is no more.
+    Retire {
+        /// The object.
+        alert_name: Arc<str>,
+    },
     /// Limit the weight of all that runs.
     SetCapacity {
         /// The whole of it.
@@ -125,6 +144,8 @@ pub struct Register {
     pub retry: Option<Retry>,
     /// The attempt that registers it.
     pub lease: Option<Lease>,
+    /// The kwargs with their secrets, encrypted; `kwargs` are then without them.
+    pub sealed: Option<Arc<str>>,
     /// The caller's labels.
     pub tags: Vec<Arc<str>>,
     /// Who asks.
@@ -175,10 +196,11 @@ impl Lease {
     /// The lease of that name, if it can be one.
     pub fn parse(text: &str) -> Option<Self> {
         let (sequence, attempt) = text.split_once('.')?;
-        Some(Self {
+        let lease = Self {
             sequence: sequence.parse().ok()?,
             attempt: attempt.parse().ok()?,
-        })
+        };
+        (lease.to_string() == text).then_some(lease)
     }
 }
 

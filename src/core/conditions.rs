@@ -55,6 +55,9 @@ pub struct Conditions {
     /// How long an attempt may take.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub attempt_timeout_ms: Option<u64>,
+    /// The kwargs with their secrets, encrypted; gone when the operation has ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sealed: Option<Arc<str>>,
 }
 
 /// An operation that must be done before another starts.
@@ -169,6 +172,19 @@ impl Request {
     /// Further attempts after a failed one.
     pub fn retry(&self) -> Option<Retry> {
         self.conditions.as_ref()?.retry
+    }
+
+    /// The kwargs with their secrets, encrypted, if there are any.
+    pub fn sealed(&self) -> Option<&Arc<str>> {
+        self.conditions.as_ref()?.sealed.as_ref()
+    }
+
+    /// Nobody needs the secrets any more.
+    pub(crate) fn forget_secrets(&mut self) {
+        if let Some(asked) = &mut self.conditions {
+            asked.sealed = None;
+        }
+        self.conditions = self.conditions.take().filter(|asked| !is_default(asked));
     }
 
     /// How many attempts it may have, interrupted ones not counted.

@@ -11,6 +11,7 @@
 
 mod attempt;
 mod due;
+mod object;
 mod register;
 
 use std::sync::Arc;
@@ -155,6 +156,9 @@ impl State {
             Order::Detach { executor, keep_ms } => {
                 Ok(self.decide_detach(executor, keep_ms, command.now.steady))
             }
+            Order::Resize { executor, capacity } => Ok(self.decide_resize(executor, capacity)),
+            Order::Publish { alert_name, info } => self.decide_publish(limits, alert_name, info),
+            Order::Retire { alert_name } => self.decide_retire(alert_name),
             Order::SetCapacity { capacity } => Ok(self.decide_capacity(capacity)),
             Order::Continue => {
                 let more = self.is_waking().then_some(EventBody::WakeContinued);
@@ -259,6 +263,17 @@ impl State {
         }
         events.extend(interruptions);
         Decision::done(events)
+    }
+
+    fn decide_resize(&self, executor: Arc<str>, capacity: u32) -> Decision {
+        let known = self.executors.get(&executor);
+        let resized = known.filter(|known| known.attached && known.capacity != capacity);
+        let attached = resized.map(|known| EventBody::ExecutorAttached {
+            executor,
+            capacity,
+            offers: known.offers.clone(),
+        });
+        Decision::done(attached.into_iter().collect())
     }
 
     fn decide_capacity(&self, capacity: u32) -> Decision {

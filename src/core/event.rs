@@ -76,6 +76,20 @@ pub enum EventBody {
         /// Of which operation, by its place in the order of registration.
         sequence: Cursor,
     },
+    /// A subsystem told how an object stands; an alert.
+    ObjectPublished {
+        /// The object.
+        alert_name: Arc<str>,
+        /// How it stands.
+        info: Arc<OperationInfo>,
+    },
+    /// An object is no more; an alert.
+    ObjectRetired {
+        /// The object.
+        alert_name: Arc<str>,
+        /// How it stood last.
+        info: Arc<OperationInfo>,
+    },
     /// Ended operations were removed for good.
     Purged {
         /// Which ones.

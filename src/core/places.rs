@@ -54,13 +54,18 @@ impl State {
                     running: Vec::new(),
                     last: LastWord {
                         info: event.info.clone(),
-                        operation_id: subject.id.clone(),
+                        operation_id: Some(subject.id.clone()),
                         time: request.registered_at,
                     },
                     cursor: 0,
+                    published: false,
+                    retired: false,
                 })
             });
         let object = Arc::make_mut(object);
+        if object.retired {
+            object.begin_anew(event, request.registered_at);
+        }
         object.operations += 1;
         object.cursor = self.head;
         if let Some(parent) = &subject.parent
@@ -188,6 +193,9 @@ impl State {
         }
         if let Some(parent) = &ended.subject.parent {
             self.children.remove(&(parent.sequence, sequence));
+        }
+        if ended.request.sealed().is_some() {
+            Arc::make_mut(&mut ended.request).forget_secrets();
         }
         if let Some(course) = &mut ended.course {
             course.timer = None;

@@ -21,6 +21,12 @@ pub enum Refusal {
         /// The id asked for.
         id: Arc<str>,
     },
+    /// No object has that name.
+    #[error("there is no object {alert_name:?}")]
+    ObjectNotFound {
+        /// The name asked for.
+        alert_name: Arc<str>,
+    },
     /// It cannot be canceled any more.
     #[error("the operation has ended already: it is {}", .state.as_str())]
     OperationEnded {

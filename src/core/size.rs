@@ -13,6 +13,8 @@ impl Event {
     pub fn text_bytes(&self) -> usize {
         match &self.body {
             EventBody::Operation(event) => event.text_bytes(),
+            EventBody::ObjectPublished { alert_name, info }
+            | EventBody::ObjectRetired { alert_name, info } => alert_name.len() + info.text_bytes(),
             EventBody::Purged { operations } => operations.len() * PURGED_BYTES,
             EventBody::MethodDeclared(_)
             | EventBody::ExecutorAttached { .. }
@@ -76,7 +78,8 @@ impl Request {
         let tags = self.tags.iter().map(|tag| tag.len());
         let after = self.after().iter().map(|earlier| earlier.id.len());
         let names = claims.chain(tags).chain(after);
-        self.kwargs.as_str().len() + names.sum::<usize>()
+        let sealed = self.sealed().map_or(0, |sealed| sealed.len());
+        self.kwargs.as_str().len() + sealed + names.sum::<usize>()
     }
 }
 

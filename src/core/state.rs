@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use crate::capacity::Capacity;
 use crate::cascade::Cascade;
 use crate::claims::Claims;
-use crate::conditions::{Steady, Timer};
+use crate::conditions::{Steady, Timer, is_default};
 use crate::declaration::Declaration;
 use crate::event::Cursor;
 use crate::operation::{Operation, OperationInfo, OperationState, Resource, Time};
@@ -34,6 +34,8 @@ pub struct Limits {
     pub dependencies: usize,
     /// Operations that one may register while it runs.
     pub children: usize,
+    /// Objects; more are not published.
+    pub objects: usize,
 }
 
 impl Default for Limits {
@@ -45,6 +47,7 @@ impl Default for Limits {
             non_fatal_errors: 1_000,
             dependencies: 64,
             children: 1_000,
+            objects: 1_000_000,
         }
     }
 }
@@ -108,15 +111,23 @@ pub struct Object {
     pub last: LastWord,
     /// The cursor of its latest alert.
     pub cursor: Cursor,
+    /// Whether its subsystem has published it: then it stays until it is retired.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub published: bool,
+    /// Whether it was retired: it shows only while an operation runs on it, and is kept as long as
+    /// operations on it are.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub retired: bool,
 }
 
-/// What an operation left behind on its object.
+/// What an operation, or its subsystem, left behind on an object.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct LastWord {
     /// How it stood.
     pub info: Arc<OperationInfo>,
-    /// Which operation.
-    pub operation_id: Arc<str>,
+    /// Which operation; none if its subsystem published it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub operation_id: Option<Arc<str>>,
     /// When.
     pub time: Time,
 }
@@ -146,12 +157,19 @@ pub struct ObjectView {
     pub alert_name: Arc<str>,
     /// How it stands.
     pub info: Arc<OperationInfo>,
-    /// The operation that says so.
-    pub operation_id: Arc<str>,
+    /// The operation that says so; none if its subsystem published it.
+    pub operation_id: Option<Arc<str>>,
     /// Since when.
     pub updated_at: Time,
     /// The cursor of its latest alert.
     pub cursor: Cursor,
+}
+
+impl Object {
+    /// Whether anybody sees it.
+    fn shows(&self) -> bool {
+        !self.retired || !self.running.is_empty()
+    }
 }
 
 impl Executor {
@@ -256,7 +274,8 @@ impl State {
 
     /// The object of that name.
     pub fn object(&self, alert_name: &str) -> Option<ObjectView> {
-        self.objects.get(alert_name).map(|object| self.view(object))
+        let shown = self.objects.get(alert_name).filter(|object| object.shows());
+        shown.map(|object| self.view(object))
     }
 
     /// Objects whose name begins with `head` and comes after `after`, by name.
@@ -270,7 +289,7 @@ impl State {
         self.objects
             .range(from..)
             .take_while(move |(name, _)| name.starts_with(&*head))
-            .filter(move |(name, _)| **name > after)
+            .filter(move |(name, object)| **name > after && object.shows())
             .map(|(_, object)| self.view(object))
     }
 
@@ -309,13 +328,16 @@ impl State {
             .and_then(|sequence| self.operations.get(sequence));
         let last = &object.last;
         let (info, operation_id, updated_at) = match running {
-            Some(operation) => (&operation.info, &operation.subject.id, operation.updated_at),
-            None => (&last.info, &last.operation_id, last.time),
+            Some(operation) => {
+                let id = Some(operation.subject.id.clone());
+                (&operation.info, id, operation.updated_at)
+            }
+            None => (&last.info, last.operation_id.clone(), last.time),
         };
         ObjectView {
             alert_name: object.alert_name.clone(),
             info: info.clone(),
-            operation_id: operation_id.clone(),
+            operation_id,
             updated_at,
             cursor: object.cursor,
         }

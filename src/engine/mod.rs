@@ -13,6 +13,15 @@ pub mod executor;
 mod handle;
 pub use handle::{EngineError, EngineHandle, RegisterRequest, Snapshot};
 
+mod outside;
+pub use outside::{Assignment, Handed, Outlet, Seat};
+
+mod attach;
+pub use attach::{AttachRequest, Said};
+
+mod vault;
+pub use vault::{SealBroken, Vault};
+
 mod post;
 
 mod request;
@@ -64,6 +73,12 @@ pub struct EngineConfig {
     pub retention: Retention,
     /// A checkpoint is due after so many events; sooner if they are large.
     pub checkpoint_events: Cursor,
+    /// How long the attempts of an executor outside of this process are kept when it is gone.
+    pub lease_ms: u64,
+    /// Names of subsystems and executors within this process, also of those that are switched off.
+    pub built_in: Vec<&'static str>,
+    /// Encrypts secrets.
+    pub vault: Vault,
     /// How often the loop looks after what nobody reminds it of: progress that lies unsaid, and
     /// housekeeping.
     pub tick: Duration,
@@ -75,7 +90,10 @@ impl Default for EngineConfig {
     fn default() -> Self {
         Self {
             limits: Limits::default(),
-            capacity: 100,
+            capacity: 9,
+            lease_ms: 30_000,
+            built_in: Vec::new(),
+            vault: Vault::fleeting(),
             retention: Retention::default(),
             checkpoint_events: 200_000,
             tick: Duration::from_millis(250),
@@ -107,7 +125,7 @@ impl Engine {
         observer: Observer,
     ) -> Result<Self, StartError> {
         let schemas = schemas::Schemas::compile(&state, &executors)?;
-        let (handle, requests) = EngineHandle::new(schemas, &executors, journal.reader());
+        let (handle, requests) = EngineHandle::new(&config, schemas, &executors, journal.reader());
         let orders = turn::first_orders(&config, &state, &executors);
         let alarm = alarm::Alarm::new(&runtime, handle.clone());
         let attempts = attempts::Attempts::new(&config, handle.clone(), executors, runtime);

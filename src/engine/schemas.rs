@@ -25,11 +25,12 @@ pub(super) struct Schemas {
 struct Declared {
     version: u32,
     kind: MethodKind,
+    secrets: Vec<Arc<str>>,
     schema: Compiled,
 }
 
 /// One schema; nothing for a method that takes any object.
-struct Compiled(Option<(boon::Schemas, SchemaIndex)>);
+pub(super) struct Compiled(Option<(boon::Schemas, SchemaIndex)>);
 
 /// A schema is whole in itself: nothing is loaded from a file or the network.
 struct NoLoader;
@@ -56,18 +57,28 @@ impl Schemas {
             .map(|method| ((method.name.clone(), method.version), method))
             .collect();
         let mut schemas = Self::default();
-        for ((name, version), declaration) in latest {
+        for ((name, _), declaration) in latest {
             let schema = Compiled::new(&declaration).map_err(|message| StartError::Schema {
                 method: name.to_string(),
                 message,
             })?;
-            schemas.methods.entry(name).or_default().push(Declared {
-                version,
-                kind: declaration.kind,
-                schema,
-            });
+            schemas.declare(&declaration, schema);
         }
         Ok(schemas)
+    }
+
+    /// Adds a method, or puts it in the place of the same version.
+    pub(super) fn declare(&mut self, declaration: &Declaration, schema: Compiled) {
+        let versions = self.methods.entry(declaration.name.clone()).or_default();
+        versions.retain(|known| known.version != declaration.version);
+        let place = versions.partition_point(|known| known.version < declaration.version);
+        let declared = Declared {
+            version: declaration.version,
+            kind: declaration.kind,
+            secrets: declaration.secrets.clone(),
+            schema,
+        };
+        versions.insert(place, declared);
     }
 
     /// Whether a method is declared, and as what in its highest version.
@@ -75,40 +86,61 @@ impl Schemas {
         self.methods.get(method)?.last().map(|highest| highest.kind)
     }
 
-    /// Checks kwargs. A method or version that nobody declares is left to the core to refuse.
+    /// Checks kwargs. Answers them without their secrets, if there are any. A method or version
+    /// that nobody declares is left to the core to refuse.
     pub(super) fn check(
         &self,
         method: &str,
         version: Option<u32>,
         kwargs: &Json,
-    ) -> Result<(), Vec<Fault>> {
+    ) -> Result<Option<Json>, Vec<Fault>> {
         let versions = self
             .methods
             .get(method)
             .map(Vec::as_slice)
             .unwrap_or_default();
         let wanted = |known: &&Declared| version.is_none_or(|wanted| wanted == known.version);
-        match versions.iter().rfind(wanted).map(|found| &found.schema) {
-            Some(Compiled(Some((schemas, index)))) => {
-                let value: Value = kwargs
-                    .parse()
-                    .map_err(|error| vec![Fault::new("/kwargs", error.to_string())])?;
-                schemas
-                    .validate(&value, *index)
-                    .map_err(|error| faults(&error))
-            }
-            _ => Ok(()),
+        let Some(found) = versions.iter().rfind(wanted) else {
+            return Ok(None);
+        };
+        if let Compiled(Some((schemas, index))) = &found.schema {
+            let value: Value = kwargs
+                .parse()
+                .map_err(|error| vec![Fault::new("/kwargs", error.to_string())])?;
+            schemas
+                .validate(&value, *index)
+                .map_err(|error| discreet(faults(&error), &found.secrets))?;
         }
+        Ok(kwargs.hiding(&found.secrets))
     }
 }
 
 impl Compiled {
-    fn new(declaration: &Declaration) -> Result<Self, String> {
+    pub(super) fn new(declaration: &Declaration) -> Result<Self, String> {
         let Some(schema) = &declaration.kwargs_schema else {
             return Ok(Self(None));
         };
         compile(schema).map(|compiled| Self(Some(compiled)))
     }
+}
+
+/// Faults may cite the value that they are about, which must not be if it is a secret.
+fn discreet(mut faults: Vec<Fault>, secrets: &[Arc<str>]) -> Vec<Fault> {
+    let pointer = |place: &Arc<str>| match place.starts_with('/') {
+        true => format!("/kwargs{place}"),
+        false => format!("/kwargs/{}", place.replace('~', "~0").replace('/', "~1")),
+    };
+    let secrets: Vec<_> = secrets.iter().map(pointer).collect();
+    for fault in &mut faults {
+        let is_within = |secret: &String| {
+            let rest = fault.pointer.strip_prefix(secret.as_str());
+            rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+        };
+        if secrets.iter().any(is_within) {
+            fault.message = "is not what the method's schema asks for".to_owned();
+        }
+    }
+    faults
 }
 
 /// Checks that a text is a JSON Schema and whole in itself. The error says what is wrong.

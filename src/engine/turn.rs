@@ -1,5 +1,7 @@
 //! The loop: gather, decide, append, release. One turn makes one block.
 
+mod outside;
+
 use std::collections::{HashSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
@@ -64,7 +66,8 @@ pub(super) fn first_orders(
         .filter(|known| !names.contains(&*known.name));
     let detach = gone.map(|known| Order::Detach {
         executor: known.name.clone(),
-        keep_ms: None,
+        // One that is switched off will not come back.
+        keep_ms: (!config.built_in.contains(&&*known.name)).then_some(config.lease_ms),
     });
     let attach = executors.iter().map(|executor| Order::Attach {
         executor: executor.name().into(),
@@ -187,6 +190,24 @@ impl Loop {
             }
             Request::Reports(lease) => self.hear(lease, false, draft),
             Request::Ended(lease, outcome) => self.end(lease, outcome, draft),
+            Request::Child(seat, order, reply) => {
+                let answer = self
+                    .check_parent(&order, &seat)
+                    .and_then(|()| self.prepare(order, draft))
+                    .and_then(|order| self.execute(order, draft));
+                draft.answers.push(Answer::Order(reply, answer));
+            }
+            Request::Arrived(arrival, reply) => {
+                let seat = arrival.seat.clone();
+                let accepted = self.arrive(*arrival, draft);
+                draft.answers.push(Answer::Arrived(seat, reply, accepted));
+            }
+            Request::Said(seat, said, reply) => {
+                let taken = self.take_said(&seat, *said, draft);
+                draft.answers.push(Answer::Said(reply, taken));
+            }
+            Request::Left(seat) => self.leave(&seat, draft),
+            Request::Listening => self.listen(draft),
             // Whatever is due is done at the beginning of each turn.
             Request::Due => {}
             Request::Tick => self.tick(draft),
@@ -210,6 +231,7 @@ impl Loop {
         draft: &Draft,
     ) -> Result<(), EngineError> {
         if let Some(id) = &register.id {
+            self.match_secrets(id, &mut register.sealed);
             register.ended = self.ended(id, draft)?;
             if register.ended.is_some() || self.state.operation(id).is_some() {
                 // It was registered before: the answer takes no space on disk.
@@ -232,6 +254,21 @@ impl Loop {
             });
         }
         Ok(())
+    }
+
+    /// The same secrets are never encrypted to the same text, so whether they are the same is found
+    /// out here: then they are given the text of the earlier registration.
+    fn match_secrets(&self, id: &str, sealed: &mut Option<Arc<str>>) {
+        let Some(operation) = self.state.operation(id) else {
+            return;
+        };
+        if let (Some(known), Some(asked)) = (operation.request.sealed(), &*sealed)
+            && let (Ok(before), Ok(now)) =
+                (self.config.vault.open(known), self.config.vault.open(asked))
+            && before.same_as(&now)
+        {
+            *sealed = Some(known.clone());
+        }
     }
 
     /// The ended operation of that id, if no open one bears it.
@@ -397,6 +434,13 @@ impl Loop {
                 Answer::Order(asker, answer) => post.add(asker, answer),
                 Answer::Snapshot(asker) => post.add(asker, self.handle.share(&self.state)),
                 Answer::Purge(asker, count) => post.add(asker, count),
+                Answer::Said(asker, taken) => post.add(asker, taken),
+                Answer::Arrived(seat, asker, accepted) => {
+                    for lease in accepted.iter().flatten() {
+                        self.resume(*lease, &seat);
+                    }
+                    post.add(asker, accepted);
+                }
             }
         }
         post.deliver();
@@ -422,6 +466,8 @@ impl Loop {
                 }
             }
             Change::CancelRequested => self.attempts.cancel(sequence),
+            // Interrupted: whoever had it is gone, or has another.
+            Change::Retrying | Change::Canceled(_) => self.attempts.forget(sequence),
             // The loop knows already of an attempt that ended by itself.
             Change::AttemptFailed { .. } | Change::Failed(_) => self.attempts.give_up(sequence),
             _ => {}

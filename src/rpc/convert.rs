@@ -1,5 +1,8 @@
 //! Conversion between the core's values and the wire's. Nothing else knows both.
 
+mod executors;
+pub(super) use executors::{declared, encode_assignment, update, update_bytes};
+
 use std::sync::Arc;
 
 use opstead_core as core;
@@ -250,7 +253,7 @@ pub(super) fn object(object: &core::ObjectView) -> wire::ObjectInfo {
     wire::ObjectInfo {
         alert_name: object.alert_name.to_string(),
         operation_info: info(&object.info),
-        operation_id: Some(object.operation_id.to_string()),
+        operation_id: object.operation_id.as_ref().map(ToString::to_string),
         updated_at: time(object.updated_at),
         cursor: object.cursor,
     }
@@ -278,7 +281,7 @@ pub(super) fn declaration(method: &core::Declaration) -> wire::MethodDeclaration
             .collect(),
         weight: method.weight,
         cancelable: method.cancelable,
-        revertible: false,
+        revertible: method.revertible,
         on_interrupt: on_interrupt(method.on_interrupt),
         retry: method.retry.map(|retry| wire::RetryPolicy {
             max_attempts: retry.max_attempts,
@@ -288,7 +291,7 @@ pub(super) fn declaration(method: &core::Declaration) -> wire::MethodDeclaration
         }),
         attempt_timeout_ms: method.attempt_timeout_ms,
         holds_schedule: method.holds_schedule,
-        secrets: Vec::new(),
+        secrets: method.secrets.iter().map(ToString::to_string).collect(),
     }
 }
 
@@ -319,8 +322,18 @@ pub(super) fn executor(executor: &core::Executor) -> wire::ExecutorInfo {
 
 /// The alert that an event is, if it is one; without its subscription.
 pub fn alert(event: &core::Event, cursor: core::Cursor) -> Option<wire::Alert> {
-    let core::EventBody::Operation(body) = &event.body else {
-        return None;
+    let body = match &event.body {
+        core::EventBody::Operation(body) => body,
+        core::EventBody::ObjectPublished { alert_name, info } => {
+            return Some(object_alert(event, cursor, alert_name, info));
+        }
+        core::EventBody::ObjectRetired { alert_name, info } => {
+            return Some(wire::Alert {
+                event: wire::AlertEvent::Retired,
+                ..object_alert(event, cursor, alert_name, info)
+            });
+        }
+        _ => return None,
     };
     let subject = &body.subject;
     let event_word = match &body.change {
@@ -351,6 +364,28 @@ pub fn alert(event: &core::Event, cursor: core::Cursor) -> Option<wire::Alert> {
     })
 }
 
+/// The alert that tells how a subsystem has published an object.
+fn object_alert(
+    event: &core::Event,
+    cursor: core::Cursor,
+    alert_name: &str,
+    how: &core::OperationInfo,
+) -> wire::Alert {
+    wire::Alert {
+        alert_name: alert_name.to_owned(),
+        operation_info: info(how),
+        cursor,
+        time: time(event.time),
+        event: wire::AlertEvent::Object,
+        operation_id: None,
+        parent: None,
+        method_name: None,
+        state: None,
+        snapshot: false,
+        subscription: None,
+    }
+}
+
 /// The alert's `params` object as JSON, without the closing brace: the subscription follows there.
 pub fn encode_alert(event: &core::Event, cursor: core::Cursor) -> Option<String> {
     Some(open_ended(&alert(event, cursor)?))
@@ -364,7 +399,7 @@ pub(super) fn encode_snapshot(object: &core::ObjectView) -> String {
         cursor: object.cursor,
         time: time(object.updated_at),
         event: wire::AlertEvent::Object,
-        operation_id: Some(object.operation_id.to_string()),
+        operation_id: object.operation_id.as_ref().map(ToString::to_string),
         parent: None,
         method_name: None,
         state: None,

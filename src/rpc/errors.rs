@@ -36,6 +36,7 @@ fn refused(refusal: Refusal, message: String) -> ErrorObject {
         Refusal::OperationNotFound { .. } => {
             ErrorObject::new(ErrorCode::OperationNotFound, message)
         }
+        Refusal::ObjectNotFound { .. } => ErrorObject::new(ErrorCode::ObjectNotFound, message),
         Refusal::OperationEnded { state } => {
             ErrorObject::with(ErrorCode::OperationEnded, message, |details| {
                 details.state = Some(convert::state(state));

@@ -35,6 +35,8 @@ fn operation(name: &str, summary: &str, properties: Value, required: &[&str]) ->
         retry: None,
         attempt_timeout_ms: None,
         holds_schedule: false,
+        revertible: false,
+        secrets: Vec::new(),
     }
 }
 

@@ -176,8 +176,11 @@ fn name_keys<'a>(table: &'a toml::Table, named: &mut BTreeSet<&'a str>) {
 }
 
 #[test]
-fn the_client_sample_is_the_one_that_runs() {
-    let sample = read("tests/architecture/client_sample.rs");
-    let (_, code) = sample.split_once("\n\n").unwrap();
-    assert_eq!(blocks(&read("README.md"), "rust"), [code]);
+fn the_samples_are_those_that_run() {
+    let samples = ["client_sample", "executor_sample"].map(|name| {
+        let sample = read(&format!("tests/architecture/{name}.rs"));
+        let (_, code) = sample.split_once("\n\n").unwrap();
+        code.to_owned()
+    });
+    assert_eq!(blocks(&read("README.md"), "rust"), samples);
 }

@@ -217,6 +217,7 @@ const LIBRARIES: &[(&str, &[&str])] = &[
     ("regex_automata", &["filter"]),
     ("regex_syntax", &["filter"]),
     ("boon", &["engine"]),
+    ("chacha20poly1305", &["engine"]),
     ("ulid", &["engine", "journal"]),
     ("toml", &["app"]),
     ("clap", &["cli"]),

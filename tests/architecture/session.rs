@@ -3,11 +3,15 @@
 use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
+use std::time::Duration;
 
-use opstead_client::schema::OperationState;
+use opstead_client::schema::params::RegisterParams;
+use opstead_client::schema::{Json, OperationState, null};
+use opstead_client::{Client, ClientConfig};
 
 use crate::client_sample;
 use crate::documents::{blocks, program};
+use crate::executor_sample;
 use crate::workspace::read;
 
 /// A daemon, ended when dropped.
@@ -72,6 +76,18 @@ fn the_session_of_the_readme_runs() {
     let runtime = tokio::runtime::Runtime::new().unwrap();
     let state = runtime.block_on(client_sample::copy(&target)).unwrap();
     assert_eq!(state, OperationState::Completed);
+    let said = runtime.block_on(echoed(&target)).unwrap();
+    assert_eq!(said.get(), r#"{"word":"hello"}"#);
+}
+
+/// What the executor of the README makes of its kwargs.
+async fn echoed(target: &str) -> Result<Json, Box<dyn std::error::Error>> {
+    let client = Client::connect(target.parse()?, ClientConfig::default()).await?;
+    let _attachment = executor_sample::attach(&client).await?;
+    let request = RegisterParams::new("echo.say", serde_json::from_str(r#"{"word":"hello"}"#)?);
+    let registration = client.register(&request).await?;
+    let done = client.wait_for_operation(registration.id, Duration::from_secs(60));
+    Ok(done.await?.result.unwrap_or_else(null))
 }
 
 /// The program that the README declares packs a folder, whatever that is called.

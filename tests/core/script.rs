@@ -31,8 +31,8 @@ use std::sync::Arc;
 use opstead_core::operation::LastError;
 use opstead_core::{
     After, Claim, ClaimOperation, ClaimTemplate, Declaration, Failure, InfoUpdate, Json, Lease,
-    Limits, MethodKind, OnInterrupt, OperationState, Order, Purged, Register, Resource, Retry,
-    Stage, Time, Verdict,
+    Limits, MethodKind, OnInterrupt, OperationInfo, OperationState, Order, Purged, Register,
+    Resource, Retry, Stage, Time, Verdict,
 };
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -140,6 +140,17 @@ fn order(command: &str, words: &mut Words, world: &World) -> Result<Order, Strin
                 verdict,
             }
         }
+        "resize" => Order::Resize {
+            executor: words.next("EXECUTOR")?.into(),
+            capacity: words.key_number("capacity")?.unwrap_or(1),
+        },
+        "publish" => Order::Publish {
+            alert_name: words.next("NAME")?.into(),
+            info: Arc::new(published(&words.next("DESCRIPTION")?)),
+        },
+        "retire" => Order::Retire {
+            alert_name: words.next("NAME")?.into(),
+        },
         "continue" => Order::Continue,
         "purge" => Order::Purge {
             operations: std::mem::take(&mut words.plain)
@@ -149,6 +160,13 @@ fn order(command: &str, words: &mut Words, world: &World) -> Result<Order, Strin
         },
         other => return Err(format!("there is no command {other:?}")),
     })
+}
+
+fn published(description: &str) -> OperationInfo {
+    OperationInfo {
+        description: description.into(),
+        ..OperationInfo::new("Running")
+    }
 }
 
 fn repeat(rest: &str) -> Result<Step, String> {
@@ -197,6 +215,8 @@ fn declaration(words: &mut Words) -> Result<Declaration, String> {
         retry: retry(words)?,
         attempt_timeout_ms: words.key_number("timeout")?,
         holds_schedule: words.flag("holds"),
+        revertible: false,
+        secrets: Vec::new(),
     })
 }
 

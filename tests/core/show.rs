@@ -110,6 +110,8 @@ pub(crate) fn word(body: &EventBody) -> &'static str {
         EventBody::CapacityReserved { .. } => "reserved",
         EventBody::Placed { .. } => "placed",
         EventBody::DelayPassed { .. } => "delayPassed",
+        EventBody::ObjectPublished { .. } => "object",
+        EventBody::ObjectRetired { .. } => "retired",
         EventBody::Purged { .. } => "purged",
     }
 }
@@ -134,6 +136,14 @@ fn body(body: &EventBody) -> String {
         EventBody::Placed { sequence } | EventBody::DelayPassed { sequence } => {
             format!("{word}, the one registered at {sequence}")
         }
+        EventBody::ObjectPublished {
+            alert_name,
+            info: how,
+        }
+        | EventBody::ObjectRetired {
+            alert_name,
+            info: how,
+        } => format!("{word} {alert_name} | {}", info(how)),
         EventBody::WakeContinued => word.to_owned(),
         EventBody::Purged { operations } => {
             let cursors: Vec<_> = operations
@@ -352,7 +362,7 @@ fn object(view: &opstead_core::ObjectView) -> String {
     format!(
         "{} by {} at {}: {}",
         view.alert_name,
-        view.operation_id,
+        view.operation_id.as_deref().unwrap_or("its subsystem"),
         view.cursor,
         info(&view.info)
     )

@@ -475,6 +475,8 @@ fn declaration(
         retry: None,
         attempt_timeout_ms: None,
         holds_schedule: false,
+        revertible: false,
+        secrets: Vec::new(),
     }
 }
 

@@ -94,7 +94,10 @@ impl State {
             .is_some_and(|version| version != request.version)
         {
             "version"
-        } else if !request.kwargs.same_as(&register.kwargs) {
+        } else if !request.kwargs.same_as(&register.kwargs)
+            || (!operation.state.is_done() && request.sealed() != register.sealed.as_ref())
+        {
+            // Of one that has ended nobody knows the secrets any more.
             "kwargs"
         } else {
             return Ok(Some(self.registration(operation, true)));
@@ -207,6 +210,7 @@ impl State {
             after: self.dependencies(&register.after),
             retry: retry.filter(|retry| retry.max_attempts > 1),
             attempt_timeout_ms: declaration.attempt_timeout_ms,
+            sealed: register.sealed.clone(),
         })
     }
 
@@ -460,6 +464,7 @@ impl Register {
             after: Vec::new(),
             retry: None,
             lease: None,
+            sealed: None,
             tags: Vec::new(),
             registered_by: registered_by.into(),
             ended: None,

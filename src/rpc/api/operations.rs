@@ -10,7 +10,7 @@ use opstead_schema::{ErrorObject, OperationState, Registration, Timestamp};
 use serde_json::value::RawValue;
 
 use super::{Api, check_ids};
-use crate::engine::{EngineError, PurgeTarget, RegisterRequest, Snapshot};
+use crate::engine::{EngineError, PurgeTarget, RegisterRequest, Seat, Snapshot};
 use crate::journal::{Archive, Entry};
 use crate::rpc::{convert, errors};
 
@@ -23,8 +23,10 @@ impl Api {
         &self,
         params: RegisterParams,
         registered_by: &Arc<str>,
+        connection: u64,
     ) -> impl Future<Output = Result<Registration, ErrorObject>> + Send + use<> {
-        let request = requested(params, registered_by);
+        let parent = self.parent(params.lease.as_deref(), connection);
+        let request = parent.and_then(|parent| requested(params, parent, registered_by));
         let registration = request.map(|request| self.engine.register(request));
         let log_id = self.log_id.clone();
         async move {
@@ -211,13 +213,13 @@ impl Api {
 /// The request as the engine takes it.
 fn requested(
     params: RegisterParams,
+    parent: Option<(Lease, Seat)>,
     registered_by: &Arc<str>,
 ) -> Result<RegisterRequest, ErrorObject> {
     let unknown_state = |pointer: String| {
         let message = "must be of completed, failed, canceled, skipped";
         errors::invalid_param(&pointer, message)
     };
-    let stale = |text: String| Lease::parse(&text).ok_or_else(errors::stale_lease);
     let claims = params.claims.into_iter().flatten();
     let time = |timestamp: Timestamp| Time(timestamp.unix_ms());
     let kwargs = params.kwargs.into();
@@ -230,7 +232,8 @@ fn requested(
         start_before: params.start_before.map(time),
         after: convert::after(params.after.unwrap_or_default()).map_err(unknown_state)?,
         retry: params.retry.map(convert::retry),
-        lease: params.lease.map(stale).transpose()?,
+        lease: parent.as_ref().map(|(lease, _)| *lease),
+        seat: parent.map(|(_, seat)| seat),
         tags: params.tags.into_iter().flatten().map(Into::into).collect(),
         ..RegisterRequest::new(&params.method_name, kwargs, registered_by)
     })

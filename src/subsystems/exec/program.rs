@@ -369,5 +369,7 @@ fn declaration(config: &ProgramConfig, path: &Path, kwargs_schema: Json) -> Decl
         retry: None,
         attempt_timeout_ms: None,
         holds_schedule: false,
+        revertible: false,
+        secrets: Vec::new(),
     }
 }

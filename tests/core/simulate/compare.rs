@@ -68,7 +68,7 @@ pub(crate) fn compare(model: &Model, state: &State, now: Moment, stride: usize, 
         let view = state.object(name);
         let seen = view
             .as_ref()
-            .map(|view| (&view.operation_id, &view.info, view.cursor));
+            .map(|view| (view.operation_id.as_ref().unwrap(), &view.info, view.cursor));
         assert_eq!(model.object(name), seen, "the object {name}");
     }
 }

@@ -152,7 +152,10 @@ impl Judge<'_> {
             } => Due::Events(self.due_interruptions(executor, &[])),
             Order::Detach { .. } => Due::Events(Vec::new()),
             Order::Continue => Due::Wake,
-            Order::SetCapacity { .. } => Due::Events(Vec::new()),
+            Order::SetCapacity { .. }
+            | Order::Resize { .. }
+            | Order::Publish { .. }
+            | Order::Retire { .. } => Due::Events(Vec::new()),
             Order::Purge { .. } => Due::Events(Vec::new()),
         }
     }
@@ -323,6 +326,7 @@ impl Judge<'_> {
                 EventBody::CapacityReserved { sequence } => self.reserve(*sequence, orderly),
                 EventBody::Placed { sequence } => self.place(cursor, *sequence),
                 EventBody::DelayPassed { sequence } => self.end_delay(*sequence),
+                EventBody::ObjectPublished { .. } | EventBody::ObjectRetired { .. } => {}
                 EventBody::Purged { operations } => {
                     for purged in operations {
                         self.model.purge(purged.sequence);
