@@ -892,3 +892,31 @@ class WaitResult:
 
     timedOut: bool
     """The time was over before what was awaited."""
+
+
+@dataclass(frozen=True)
+class Assignment:
+    subscription: str
+    action: str
+    operationId: Optional[str] = None
+    lease: Optional[str] = None
+    attempt: Optional[int] = None
+    queryId: Optional[str] = None
+    methodName: Optional[str] = None
+    version: Optional[int] = None
+    startAt: Optional[Timestamp] = None
+    startBefore: Optional[Timestamp] = None
+    kwargs: Optional[dict[str, Any]] = None
+
+
+@dataclass(frozen=True)
+class Attached:
+    accepted: list[str]
+    leaseMs: int
+    refused: list[str]
+    subscription: str
+
+
+@dataclass(frozen=True)
+class Taken:
+    cursor: int
