@@ -2,6 +2,7 @@
 //! the state, starts the engine, and opens the listeners last.
 
 mod config;
+mod key;
 
 use std::io::Write;
 use std::net::SocketAddr;
@@ -14,6 +15,7 @@ use tokio::runtime::{Builder, Runtime};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 pub use config::{Config, ConfigError};
+pub use key::KeyError;
 
 use crate::alerts::{Hub, HubLimits};
 use crate::engine::executor::Executor;
@@ -25,6 +27,9 @@ use crate::subsystems::storage::Storage;
 
 /// How long attempts may take to notice that the daemon ends; they go on at the next start.
 const ATTEMPTS_GRACE: Duration = Duration::from_secs(2);
+
+/// The subsystems of this process, also those that are switched off: nobody else takes their names.
+const BUILT_IN: [&str; 3] = ["diagnostic", "exec", "storage"];
 
 /// What `opstead serve` was told.
 #[derive(Clone, Debug)]
@@ -65,6 +70,9 @@ pub enum ServeError {
     /// The token file cannot be used.
     #[error(transparent)]
     Token(#[from] TokenError),
+    /// The key of secrets cannot be used.
+    #[error(transparent)]
+    Key(#[from] KeyError),
     /// A subsystem cannot start.
     #[error("the subsystem {subsystem} cannot start")]
     Subsystem {
@@ -103,6 +111,7 @@ pub fn serve(options: ServeOptions) -> Result<(), ServeError> {
     let reader = journal.reader();
     let state = recover(&*reader)?;
     let token = Token::load_or_create(&options.data)?;
+    let vault = key::load_or_create(&options.data)?;
     let executors = executors(&config, &options)?;
     let limits = config.rpc_limits();
     let mut hub_limits = HubLimits::default();
@@ -114,7 +123,11 @@ pub fn serve(options: ServeOptions) -> Result<(), ServeError> {
     let engine = Engine::start(
         EngineConfig {
             limits: config.core_limits(),
+            capacity: config.capacity(),
             retention: config.retention(),
+            lease_ms: config.lease_ms(),
+            built_in: BUILT_IN.to_vec(),
+            vault,
             ..EngineConfig::default()
         },
         Box::new(journal),
@@ -135,6 +148,7 @@ pub fn serve(options: ServeOptions) -> Result<(), ServeError> {
         },
         method_table(&api),
     )?;
+    engine.handle.listening();
     let signals = Signals::new(&runtime).map_err(ServeError::Setup)?;
     announce(&server);
     let result = run(&runtime, signals, engine, server);

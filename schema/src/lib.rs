@@ -35,6 +35,7 @@ mod json;
 mod time;
 
 mod alert;
+mod assignment;
 mod claim;
 mod declaration;
 mod error;
@@ -54,6 +55,7 @@ mod method;
 mod openrpc;
 
 pub use alert::{Alert, AlertBookmark, AlertClosed, AlertEvent, BookmarkKind};
+pub use assignment::{Assignment, AssignmentAction};
 pub use claim::{Claim, ClaimOperation, Resource};
 pub use declaration::{InterruptPolicy, MethodDeclaration, MethodKind, RetryPolicy};
 pub use error::{

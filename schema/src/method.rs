@@ -37,8 +37,6 @@ pub struct Param {
     pub summary: &'static str,
     /// It cannot be left out.
     pub required: bool,
-    /// It has its place in the protocol's order, but is refused by this version.
-    pub later: bool,
 }
 
 /// The method of this name, if the daemon answers it itself.
@@ -85,17 +83,24 @@ pub const METHODS: &[Method] = &[
                 "Of the method; the highest declared if left out.",
             ),
             optional("claims", "Claims beside the declared ones."),
-            later("weight", "Replaces the declared weight."),
-            later("startAt", "Start not before."),
-            later("startBefore", "Start not later."),
-            later("after", "Start after these operations."),
-            later("retry", "Replaces the declared retry policy."),
+            optional("weight", "Replaces the declared weight."),
+            optional("startAt", "Start not before."),
+            optional("startBefore", "Start not later."),
+            optional("after", "Start when these operations are done."),
+            optional("retry", "Replaces what is declared of further attempts."),
             optional("tags", "Words of one's own, to find it by."),
-            later("lease", "Of the attempt that registers a child."),
+            optional(
+                "lease",
+                "Of the attempt that registers this one as its child.",
+            ),
         ],
         errors: &[
             ErrorCode::Conflict,
+            ErrorCode::OperationNotFound,
             ErrorCode::IdReused,
+            ErrorCode::StaleLease,
+            ErrorCode::WeightTooLarge,
+            ErrorCode::Canceled,
             ErrorCode::Overloaded,
             ErrorCode::ShuttingDown,
             ErrorCode::StorageFailed,
@@ -277,6 +282,93 @@ pub const METHODS: &[Method] = &[
         errors: &[ErrorCode::InvalidFilter],
         ..read("filters.test", "Which names a filter matches.", "Matches")
     },
+    Method {
+        params: &[
+            required("executor", "Its name."),
+            required("methods", "What it carries out: declarations."),
+            optional(
+                "capacity",
+                "How many operations at a time; 1 if left out, 0 for none.",
+            ),
+            optional("resume", "Leases of attempts that it goes on with."),
+        ],
+        errors: &[
+            ErrorCode::NeedsWebSocket,
+            ErrorCode::Overloaded,
+            ErrorCode::ShuttingDown,
+            ErrorCode::StorageFailed,
+        ],
+        mutates: true,
+        needs_web_socket: true,
+        ..read(
+            "executors.attach",
+            "Carry out operations, which are assigned from then on.",
+            "Attached",
+        )
+    },
+    Method {
+        params: &[
+            LEASE,
+            optional("operationInfo", "The members that are replaced."),
+            optional("nonFatalError", "An error that does not end it."),
+        ],
+        ..say("executors.update", "Report how far an attempt is.")
+    },
+    Method {
+        params: &[LEASE, optional("result", "Any JSON; null if left out.")],
+        ..say("executors.complete", "End an attempt with its result.")
+    },
+    Method {
+        params: &[LEASE, required("error", "Why.")],
+        ..say("executors.fail", "End an attempt with an error.")
+    },
+    Method {
+        params: &[LEASE],
+        ..say(
+            "executors.canceled",
+            "End an attempt because it was to stop.",
+        )
+    },
+    Method {
+        params: &[
+            required("queryId", "Which query."),
+            optional("result", "Its answer; or an error."),
+            optional("error", "Why there is no answer."),
+        ],
+        ..say("executors.answer", "Answer a query.")
+    },
+    Method {
+        params: &[required(
+            "capacity",
+            "How many operations at a time; 0 for none.",
+        )],
+        ..say(
+            "executors.capacity",
+            "Carry out more, fewer or none at a time.",
+        )
+    },
+    Method {
+        params: &[
+            required("alertName", "Which object, of a subsystem of one's own."),
+            required("operationInfo", "How it stands."),
+        ],
+        ..say("objects.publish", "Tell how an object stands.")
+    },
+    Method {
+        params: &[required(
+            "alertName",
+            "Which object, of a subsystem of one's own.",
+        )],
+        errors: &[
+            ErrorCode::ObjectNotFound,
+            ErrorCode::StaleLease,
+            ErrorCode::NeedsWebSocket,
+            ErrorCode::Overloaded,
+            ErrorCode::ShuttingDown,
+            ErrorCode::StorageFailed,
+        ],
+        ..say("objects.retire", "Tell that an object is no more.")
+    },
     read("methods.list", "What is declared.", "MethodsList"),
     read(
         "executors.list",
@@ -304,6 +396,7 @@ const TIMEOUT: Param = optional(
 );
 const LOG_ID: Param = optional("logId", "The log that the cursor belongs to.");
 const ID: Param = required("id", "The operation's id.");
+const LEASE: Param = required("lease", "Of which attempt.");
 
 /// A method without parameters that changes nothing and answers at once, from which others differ.
 const fn read(name: &'static str, summary: &'static str, result: &'static str) -> Method {
@@ -319,12 +412,27 @@ const fn read(name: &'static str, summary: &'static str, result: &'static str) -
     }
 }
 
+/// What only an attached executor calls, on its own connection.
+const fn say(name: &'static str, summary: &'static str) -> Method {
+    Method {
+        errors: &[
+            ErrorCode::StaleLease,
+            ErrorCode::NeedsWebSocket,
+            ErrorCode::Overloaded,
+            ErrorCode::ShuttingDown,
+            ErrorCode::StorageFailed,
+        ],
+        mutates: true,
+        needs_web_socket: true,
+        ..read(name, summary, "Taken")
+    }
+}
+
 const fn required(name: &'static str, summary: &'static str) -> Param {
     Param {
         name,
         summary,
         required: true,
-        later: false,
     }
 }
 
@@ -333,15 +441,5 @@ const fn optional(name: &'static str, summary: &'static str) -> Param {
         name,
         summary,
         required: false,
-        later: false,
-    }
-}
-
-const fn later(name: &'static str, summary: &'static str) -> Param {
-    Param {
-        name,
-        summary,
-        required: false,
-        later: true,
     }
 }

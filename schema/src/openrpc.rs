@@ -55,6 +55,15 @@ fn params_schema(method: &str, generator: &mut SchemaGenerator) -> Value {
         "alerts.unsubscribe" => AlertsUnsubscribeParams::json_schema(generator),
         "alerts.read" => AlertsReadParams::json_schema(generator),
         "filters.test" => FiltersTestParams::json_schema(generator),
+        "executors.attach" => ExecutorsAttachParams::json_schema(generator),
+        "executors.update" => ExecutorsUpdateParams::json_schema(generator),
+        "executors.complete" => ExecutorsCompleteParams::json_schema(generator),
+        "executors.fail" => ExecutorsFailParams::json_schema(generator),
+        "executors.canceled" => ExecutorsCanceledParams::json_schema(generator),
+        "executors.answer" => ExecutorsAnswerParams::json_schema(generator),
+        "executors.capacity" => ExecutorsCapacityParams::json_schema(generator),
+        "objects.publish" => ObjectsPublishParams::json_schema(generator),
+        "objects.retire" => ObjectsRetireParams::json_schema(generator),
         "methods.list" | "executors.list" | "system.status" | "rpc.discover" => {
             NoParams::json_schema(generator)
         }
@@ -77,6 +86,8 @@ fn result_schema(result: &str, generator: &mut SchemaGenerator) -> Schema {
         "true" => json_schema!({"const": true}),
         "AlertsRead" => generator.subschema_for::<AlertsRead>(),
         "Matches" => generator.subschema_for::<Matches>(),
+        "Attached" => generator.subschema_for::<Attached>(),
+        "Taken" => generator.subschema_for::<Taken>(),
         "MethodsList" => generator.subschema_for::<MethodsList>(),
         "ExecutorsList" => generator.subschema_for::<ExecutorsList>(),
         "SystemStatus" => generator.subschema_for::<SystemStatus>(),
@@ -87,9 +98,9 @@ fn result_schema(result: &str, generator: &mut SchemaGenerator) -> Schema {
 
 fn method_object(method: &Method, generator: &mut SchemaGenerator) -> Value {
     let schema = params_schema(method.name, generator);
-    let mut listed: Vec<&Param> = method.params.iter().filter(|param| !param.later).collect();
-    // OpenRPC wants required ones first; where that, or a parameter of a later version, changes
-    // the places, the document offers names only.
+    let mut listed: Vec<&Param> = method.params.iter().collect();
+    // OpenRPC wants required ones first; where that changes the places, the document offers names
+    // only.
     listed.sort_by_key(|param| !param.required);
     let by_name_only = !listed.iter().copied().eq(method.params);
     let params: Vec<Value> = listed
@@ -145,6 +156,7 @@ fn document() -> Value {
         {"name": "alert", "params": generator.subschema_for::<Alert>()},
         {"name": "alertBookmark", "params": generator.subschema_for::<AlertBookmark>()},
         {"name": "alertClosed", "params": generator.subschema_for::<AlertClosed>()},
+        {"name": "assignment", "params": generator.subschema_for::<Assignment>()},
     ]);
     // Said in `data` of errors, which OpenRPC gives no schema.
     generator.subschema_for::<ErrorDetails>();
@@ -204,9 +216,9 @@ fn the_table_and_the_parameter_structs_agree() {
         };
         let required: BTreeSet<String> =
             serde_json::from_value(schema.get("required").cloned().unwrap_or(json!([]))).unwrap();
-        let now = || method.params.iter().filter(|param| !param.later);
-        let table: BTreeSet<String> = now().map(|param| param.name.to_owned()).collect();
-        let table_required: BTreeSet<String> = now()
+        let params = method.params.iter();
+        let table: BTreeSet<String> = params.clone().map(|param| param.name.to_owned()).collect();
+        let table_required: BTreeSet<String> = params
             .filter(|param| param.required)
             .map(|param| param.name.to_owned())
             .collect();

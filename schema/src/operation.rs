@@ -136,7 +136,8 @@ pub struct NonFatalError {
 pub struct Dependency {
     /// Whose end is awaited.
     pub id: String,
-    /// In which states it may have ended.
+    /// In which states it may have ended; completed if left out by a caller.
+    #[cfg_attr(test, schemars(default))]
     pub states: Vec<OperationState>,
 }
 

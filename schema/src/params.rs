@@ -2,19 +2,26 @@
 //! over a bound are reduced to it when they are read.
 
 mod defaults;
+mod executors;
 mod parse;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Claim, Json, OperationState, Resource, Timestamp};
+use crate::{Claim, Dependency, Json, OperationState, Resource, RetryPolicy, Timestamp};
 pub use defaults::{
     LIMIT_DEFAULT, LIMIT_MOST, PAGE_SIZE_DEFAULT, PAGE_SIZE_MOST, TIMEOUT_DEFAULT_MS,
     TIMEOUT_MOST_MS,
 };
 use defaults::{
-    claims, default_bookmark_ms, default_filter, default_kwargs, default_limit, default_page_size,
-    default_wait_ms, filter, filter_type, mode, reduced_bookmark_ms, reduced_limit,
-    reduced_page_size, reduced_poll_ms, reduced_wait_ms, resource, snapshot, until,
+    after, claims, default_bookmark_ms, default_filter, default_kwargs, default_limit,
+    default_page_size, default_wait_ms, filter, filter_type, mode, reduced_bookmark_ms,
+    reduced_limit, reduced_page_size, reduced_poll_ms, reduced_wait_ms, resource, retry, snapshot,
+    until,
+};
+pub use executors::{
+    ExecutorsAnswerParams, ExecutorsAttachParams, ExecutorsCanceledParams, ExecutorsCapacityParams,
+    ExecutorsCompleteParams, ExecutorsFailParams, ExecutorsUpdateParams, InfoUpdate,
+    ObjectsPublishParams, ObjectsRetireParams,
 };
 pub use parse::{InvalidParams, parse_params};
 
@@ -126,9 +133,35 @@ pub struct RegisterParams {
         skip_serializing_if = "Option::is_none"
     )]
     pub claims: Option<Vec<Claim>>,
+    /// In place of the declared weight; at most the capacity.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub weight: Option<u32>,
+    /// Not before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub start_at: Option<Timestamp>,
+    /// Not later; of the first attempt only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub start_before: Option<Timestamp>,
+    /// What must be done before it starts; if one ends in another state, this one is skipped.
+    #[serde(
+        default,
+        deserialize_with = "after",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub after: Option<Vec<Dependency>>,
+    /// In place of what the method declares of further attempts.
+    #[serde(
+        default,
+        deserialize_with = "retry",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub retry: Option<RetryPolicy>,
     /// The caller's own words.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tags: Option<Vec<String>>,
+    /// Of the attempt that registers this one as its child, on the connection of its executor.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lease: Option<String>,
 }
 
 /// Of `operations.get` and `operations.cancel`.
@@ -311,7 +344,13 @@ impl RegisterParams {
             id: None,
             version: None,
             claims: None,
+            weight: None,
+            start_at: None,
+            start_before: None,
+            after: None,
+            retry: None,
             tags: None,
+            lease: None,
         }
     }
 

@@ -92,6 +92,29 @@ pub struct Matches {
     pub matches: Vec<String>,
 }
 
+/// The answer to `executors.attach`, sent before the first assignment.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(rename_all = "camelCase")]
+pub struct Attached {
+    /// The subscription's id on this connection; while it lasts, the executor is attached.
+    pub subscription: String,
+    /// How long attempts are kept once the connection is gone.
+    pub lease_ms: u64,
+    /// Leases of `resume` that go on.
+    pub accepted: Vec<String>,
+    /// Leases of `resume` that are over.
+    pub refused: Vec<String>,
+}
+
+/// The answer to what an executor says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct Taken {
+    /// The place in the log at which it was taken.
+    pub cursor: u64,
+}
+
 /// The answer to `methods.list`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]

@@ -76,6 +76,19 @@ pub struct Limits {
     pub open_operations: u64,
     /// Claims of one operation.
     pub claims: u32,
+    /// Operations that one may follow.
+    #[serde(default)]
+    pub dependencies: u32,
+    /// Operations that one may register while it runs.
+    #[serde(default)]
+    pub children: u32,
+    /// The weight of all that runs.
+    #[serde(default)]
+    pub capacity: u32,
+    /// Bytes of an operation's result or error.
+    pub result_bytes: u32,
+    /// Bytes of an `operationInfo`, of a non-fatal error, of a declaration.
+    pub report_bytes: u32,
     /// Bytes of a filter.
     pub filter_bytes: u32,
     /// How long a subscriber may leave its connection unread.

@@ -89,10 +89,16 @@ impl Alert {
 pub(super) fn alert_name(event: &Event) -> Option<&Arc<str>> {
     match &event.body {
         EventBody::Operation(operation) => Some(&operation.subject.alert_name),
+        EventBody::ObjectPublished { alert_name, .. }
+        | EventBody::ObjectRetired { alert_name, .. } => Some(alert_name),
         EventBody::MethodDeclared(_)
         | EventBody::ExecutorAttached { .. }
         | EventBody::ExecutorDetached { .. }
         | EventBody::WakeContinued
+        | EventBody::CapacitySet { .. }
+        | EventBody::CapacityReserved { .. }
+        | EventBody::Placed { .. }
+        | EventBody::DelayPassed { .. }
         | EventBody::Purged { .. } => None,
     }
 }

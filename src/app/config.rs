@@ -7,11 +7,17 @@ use std::time::Duration;
 use serde::Deserialize;
 use thiserror::Error;
 
-use crate::engine::Retention;
+use crate::engine::{EngineConfig, Retention};
 use crate::filter::MAX_PATTERN_BYTES;
 use crate::journal::Options;
 use crate::rpc;
 use crate::subsystems::storage::StorageConfig;
+
+/// Bytes of an operation's result or error, if an executor from outside gives it.
+const RESULT_BYTES: u32 = 1 << 20;
+
+/// Bytes of whatever else such an executor says.
+const REPORT_BYTES: u32 = 64 << 10;
 
 /// All that can be configured.
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -87,8 +93,12 @@ pub struct LimitsSection {
     pub answer_bytes: Option<NonZeroUsize>,
     /// How long a write may be stuck before its connection is given up.
     pub write_timeout_ms: Option<NonZeroU64>,
+    /// How long the attempts of an executor are kept when its connection is lost.
+    pub lease_ms: Option<NonZeroU64>,
     /// Operations that are not done.
     pub open_operations: Option<NonZeroUsize>,
+    /// The weight of all that runs.
+    pub capacity: Option<NonZeroU32>,
     /// Free bytes on the disk below which nothing new is registered.
     pub least_free_bytes: Option<u64>,
 }
@@ -146,6 +156,16 @@ impl Config {
         limits
     }
 
+    /// How long the attempts of an executor are kept when its connection is lost.
+    pub(super) fn lease_ms(&self) -> u64 {
+        self.limits.lease_ms.map_or(30_000, NonZeroU64::get)
+    }
+
+    pub(super) fn capacity(&self) -> u32 {
+        let default = EngineConfig::default().capacity;
+        self.limits.capacity.map_or(default, NonZeroU32::get)
+    }
+
     pub(super) fn retention(&self) -> Retention {
         let days = |days: u64| Duration::from_secs(days.saturating_mul(24 * 60 * 60));
         let default = Retention::default();
@@ -201,6 +221,11 @@ impl Config {
             subscriptions: rpc.max_subscriptions,
             open_operations: core.open_operations as u64,
             claims: core.claims as u32,
+            dependencies: core.dependencies as u32,
+            children: core.children as u32,
+            capacity: self.capacity(),
+            result_bytes: RESULT_BYTES,
+            report_bytes: REPORT_BYTES,
             filter_bytes: MAX_PATTERN_BYTES as u32,
             write_timeout_ms: rpc.write_timeout_ms,
         }

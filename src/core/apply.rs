@@ -5,10 +5,11 @@
 
 use std::sync::Arc;
 
-use crate::checkpoint::Record;
-use crate::claims::Wake;
+use crate::cascade::News;
+use crate::conditions::{Steady, Timer};
 use crate::event::{Change, Cursor, Event, EventBody, OperationEvent, Purged};
-use crate::operation::{Operation, OperationState, Outcome, Request, Time};
+use crate::operation::{Operation, OperationInfo, OperationState, Outcome, Time};
+use crate::places::Standing;
 use crate::state::{Executor, LastWord, Object, State};
 
 impl State {
@@ -26,17 +27,20 @@ impl State {
                 executor,
                 capacity,
                 offers,
-            } => {
-                let known = self.executor_entry(executor);
-                known.attached = true;
-                known.capacity = *capacity;
-                known.offers.clone_from(offers);
-            }
-            EventBody::ExecutorDetached { executor } => {
-                self.executor_entry(executor).attached = false;
-                self.forget_idle(executor);
-            }
+            } => self.attach(executor, *capacity, offers),
+            EventBody::ExecutorDetached { executor, kept } => self.detach(executor, *kept),
             EventBody::WakeContinued => self.wake(),
+            EventBody::CapacitySet { capacity } => self.capacity.resize(*capacity),
+            EventBody::CapacityReserved { sequence } => {
+                let place = |sequence: Cursor| (sequence, self.operations[&sequence].place());
+                self.capacity.reserve(sequence.map(place));
+            }
+            EventBody::Placed { sequence } => self.place(*sequence),
+            EventBody::DelayPassed { sequence } => self.end_delay(*sequence),
+            EventBody::ObjectPublished { alert_name, info } => {
+                self.publish(alert_name, info, event.time);
+            }
+            EventBody::ObjectRetired { alert_name, .. } => self.retire(alert_name),
             EventBody::Purged { operations } => self.purge(operations),
         }
         None
@@ -51,35 +55,64 @@ impl State {
         if let Some(object) = self.objects.get_mut(&event.subject.alert_name) {
             Arc::make_mut(object).follow(event, time, self.head);
         }
-        let operation = self
-            .operations
-            .get_mut(&sequence)
-            .expect("an event names an open operation");
-        let operation = Arc::make_mut(operation);
-        let before = std::mem::replace(&mut operation.state, event.state);
+        let head = self.head;
+        let operation = self.operation_mut(sequence);
+        let before = Standing::of(operation);
+        operation.state = event.state;
         operation.info = event.info.clone();
-        operation.cursor = self.head;
+        operation.cursor = head;
         operation.updated_at = time;
-        match &event.change {
+        self.change(sequence, &event.change, time);
+        self.stand(sequence, before);
+        if event.state.is_done() {
+            if matches!(event.change, Change::Canceled(_)) && !before.is_held() {
+                self.spread(News::Canceled, sequence);
+            }
+            // Nobody tells it any more: what is told in turns goes on when it is gone.
+            return Some(self.end(sequence, time));
+        }
+        if matches!(event.change, Change::CancelRequested) {
+            self.spread(News::Canceled, sequence);
+            self.cascade();
+        }
+        None
+    }
+
+    /// What an event does to the operation itself.
+    fn change(&mut self, sequence: Cursor, change: &Change, time: Time) {
+        let operation = self.operation_mut(sequence);
+        match change {
             Change::Registered(_) | Change::Postponed => {}
             // The daemon's word took the place of the executor's.
-            Change::CancelRequested => operation.described = false,
+            Change::CancelRequested => {
+                operation.described = false;
+                if let Some(course) = &mut operation.course {
+                    course.is_cancel_due = false;
+                }
+                self.cancels.remove(&sequence);
+            }
             Change::Progressed { described } => operation.described = *described,
             Change::ErrorRecorded(error) => operation.non_fatal_errors.push(error.clone()),
-            Change::Started { attempt, executor } => {
+            Change::Started {
+                attempt,
+                executor,
+                timeout,
+            } => {
                 operation.attempt = *attempt;
                 operation.executor = Some(executor.clone());
                 operation.started_at.get_or_insert(time);
-                let key = ready_key(operation);
-                self.ready.remove(&key);
+                self.set_timer(sequence, *timeout);
                 self.executor_entry(executor).running.insert(sequence);
             }
             Change::Retrying => {
                 operation.interruptions += 1;
                 operation.described = false;
-                let (key, executor) = (ready_key(operation), operation.executor.clone());
-                self.ready.insert(key);
-                self.leave(executor, sequence);
+                self.set_timer(sequence, None);
+            }
+            Change::AttemptFailed { delay, .. } => {
+                operation.described = false;
+                operation.unmet += 1;
+                self.set_timer(sequence, Some(*delay));
             }
             Change::Completed(result) => {
                 operation.outcome = Some(Outcome::Completed(result.clone()));
@@ -88,113 +121,49 @@ impl State {
             Change::Canceled(failure) => {
                 operation.outcome = Some(Outcome::Canceled(failure.clone()));
             }
-        }
-        if before != event.state {
-            self.count(before, event.state);
-        }
-        event
-            .state
-            .is_done()
-            .then(|| self.end(sequence, before, time))
-    }
-
-    fn register(&mut self, event: &OperationEvent, request: &Arc<Request>) {
-        let operation = Operation::registered(event, request);
-        self.count_new(operation.state);
-        let subject = &event.subject;
-        let object = self
-            .objects
-            .entry(subject.alert_name.clone())
-            .or_insert_with(|| {
-                Arc::new(Object {
-                    alert_name: subject.alert_name.clone(),
-                    operations: 0,
-                    running: Vec::new(),
-                    last: LastWord {
-                        info: event.info.clone(),
-                        operation_id: subject.id.clone(),
-                        time: request.registered_at,
-                    },
-                    cursor: 0,
-                })
-            });
-        let object = Arc::make_mut(object);
-        object.operations += 1;
-        object.cursor = self.head;
-        self.open(operation);
-    }
-
-    /// Takes an operation up: its id, its claims, and its place among the ready ones.
-    fn open(&mut self, mut operation: Operation) {
-        let sequence = operation.subject.sequence;
-        operation.unmet = operation
-            .request
-            .claims
-            .iter()
-            .map(|claim| u32::from(self.claims.insert(claim, sequence)))
-            .sum();
-        self.ids.insert(operation.subject.id.clone(), sequence);
-        if operation.unmet == 0 && operation.state == OperationState::Waiting {
-            self.ready.insert(ready_key(&operation));
-        }
-        self.operations.insert(sequence, Arc::new(operation));
-    }
-
-    /// Takes an operation out that has ended, and lets others go on.
-    fn end(&mut self, sequence: Cursor, before: OperationState, time: Time) -> Arc<Operation> {
-        let mut operation = self
-            .operations
-            .remove(&sequence)
-            .expect("an open operation ends");
-        Arc::make_mut(&mut operation).finished_at = Some(time);
-        self.ids.remove(&operation.subject.id);
-        if before == OperationState::Waiting {
-            self.ready.remove(&ready_key(&operation));
-        } else {
-            self.leave(operation.executor.clone(), sequence);
-        }
-        if !operation.request.has_object {
-            self.objects.remove(&operation.subject.alert_name);
-        }
-        for claim in &operation.request.claims {
-            if let Some(next) = self.claims.remove(claim, sequence) {
-                self.release(next);
-            }
-        }
-        self.wake();
-        operation
-    }
-
-    /// Releases the next reads of a mass wake-up.
-    fn wake(&mut self) {
-        if self.claims.has_wakes() {
-            for sequence in self.claims.wake() {
-                self.release(sequence);
+            Change::Skipped(failure) => {
+                operation.outcome = Some(Outcome::Skipped(failure.clone()));
             }
         }
     }
 
-    /// One claim of a waiting operation is met.
-    fn release(&mut self, sequence: Cursor) {
-        let operation = self.claimant(sequence);
+    /// An operation waits for this on the steady clock from here on, or for nothing.
+    fn set_timer(&mut self, sequence: Cursor, timer: Option<Timer>) {
+        self.steady = self
+            .steady
+            .max(timer.map_or(Steady(0), |timer| timer.since));
+        let operation = self.operation_mut(sequence);
+        if timer.is_some() || operation.course.is_some() {
+            operation.course().timer = timer;
+        }
+    }
+
+    /// The delay before the next attempt of an operation is over.
+    fn end_delay(&mut self, sequence: Cursor) {
+        let before = Standing::of(&self.operations[&sequence]);
+        self.set_timer(sequence, None);
+        let operation = self.operation_mut(sequence);
         operation.unmet -= 1;
         if operation.unmet == 0 {
-            let key = ready_key(operation);
-            self.ready.insert(key);
+            self.make_ready(sequence);
         }
+        self.stand(sequence, before);
     }
 
-    /// One claim of a waiting operation is not met yet after all.
-    fn hold(&mut self, sequence: Cursor) {
-        let operation = self.claimant(sequence);
-        operation.unmet += 1;
-        let key = ready_key(operation);
-        self.ready.remove(&key);
+    fn attach(&mut self, executor: &Arc<str>, capacity: u32, offers: &[(Arc<str>, u32)]) {
+        let known = self.executor_entry(executor);
+        known.attached = true;
+        known.kept = None;
+        known.capacity = capacity;
+        known.offers = offers.to_vec();
     }
 
-    fn claimant(&mut self, sequence: Cursor) -> &mut Operation {
-        let operation = self.operations.get_mut(&sequence);
-        Arc::make_mut(operation.expect("a claim belongs to an operation"))
+    fn detach(&mut self, executor: &Arc<str>, kept: Option<Timer>) {
+        self.steady = self.steady.max(kept.map_or(Steady(0), |timer| timer.since));
+        let known = self.executor_entry(executor);
+        known.attached = false;
+        known.kept = kept;
+        self.forget_idle(executor);
     }
 
     fn executor_entry(&mut self, name: &Arc<str>) -> &mut Executor {
@@ -206,11 +175,12 @@ impl State {
                 capacity: 0,
                 offers: Vec::new(),
                 running: std::collections::BTreeSet::new(),
+                kept: None,
             })
     }
 
     /// The operation is not carried out any more by the executor that had it.
-    fn leave(&mut self, executor: Option<Arc<str>>, sequence: Cursor) {
+    pub(crate) fn leave(&mut self, executor: Option<Arc<str>>, sequence: Cursor) {
         if let Some(name) = executor {
             self.executor_entry(&name).running.remove(&sequence);
             self.forget_idle(&name);
@@ -225,6 +195,43 @@ impl State {
         }
     }
 
+    fn publish(&mut self, alert_name: &Arc<str>, info: &Arc<OperationInfo>, time: Time) {
+        let last = LastWord {
+            info: info.clone(),
+            operation_id: None,
+            time,
+        };
+        let cursor = self.head;
+        let object = self.objects.entry(alert_name.clone()).or_insert_with(|| {
+            Arc::new(Object {
+                alert_name: alert_name.clone(),
+                operations: 0,
+                running: Vec::new(),
+                last: last.clone(),
+                cursor,
+                published: true,
+                retired: false,
+            })
+        });
+        let object = Arc::make_mut(object);
+        (object.last, object.cursor) = (last, cursor);
+        (object.published, object.retired) = (true, false);
+    }
+
+    /// The object is kept as long as operations on it are, whose records name it.
+    fn retire(&mut self, alert_name: &Arc<str>) {
+        let cursor = self.head;
+        let Some(object) = self.objects.get_mut(alert_name) else {
+            return;
+        };
+        let object = Arc::make_mut(object);
+        object.cursor = cursor;
+        (object.published, object.retired) = (false, true);
+        if object.operations == 0 {
+            self.objects.remove(alert_name);
+        }
+    }
+
     fn purge(&mut self, operations: &[Purged]) {
         for purged in operations {
             let Some(object) = self.objects.get_mut(&purged.alert_name) else {
@@ -232,13 +239,13 @@ impl State {
             };
             let object = Arc::make_mut(object);
             object.operations -= 1;
-            if object.operations == 0 {
+            if object.operations == 0 && !object.published {
                 self.objects.remove(&purged.alert_name);
             }
         }
     }
 
-    fn count(&mut self, before: OperationState, after: OperationState) {
+    pub(crate) fn count(&mut self, before: OperationState, after: OperationState) {
         if let Some(count) = self.counts.get_mut(&before) {
             *count -= 1;
             if *count == 0 {
@@ -250,62 +257,22 @@ impl State {
         }
     }
 
-    fn count_new(&mut self, state: OperationState) {
+    pub(crate) fn count_new(&mut self, state: OperationState) {
         *self.counts.entry(state).or_default() += 1;
-    }
-
-    /// The state as a stream of records, each of which stands for itself.
-    pub fn records(&self) -> impl Iterator<Item = Record> {
-        let wakes = self.claims.wakes().map(|wake| Record::Wake {
-            resource: wake.resource.clone(),
-            after: wake.after,
-            until: wake.until,
-        });
-        std::iter::once(Record::Head(self.head))
-            .chain(self.declarations.values().cloned().map(Record::Declaration))
-            .chain(self.executors.values().cloned().map(Record::Executor))
-            .chain(self.objects.values().cloned().map(Record::Object))
-            .chain(self.operations.values().cloned().map(Record::Operation))
-            .chain(wakes)
-    }
-
-    /// Takes over one record of a checkpoint; they come in the order of [`State::records`].
-    pub fn restore(&mut self, record: Record) {
-        match record {
-            Record::Head(head) => self.head = head,
-            Record::Declaration(declaration) => {
-                let key = (declaration.name.clone(), declaration.version);
-                self.declarations.insert(key, declaration);
-            }
-            Record::Executor(executor) => {
-                self.executors.insert(executor.name.clone(), executor);
-            }
-            Record::Object(object) => {
-                self.objects.insert(object.alert_name.clone(), object);
-            }
-            Record::Operation(operation) => {
-                self.count_new(operation.state);
-                self.open(Arc::unwrap_or_clone(operation));
-            }
-            Record::Wake {
-                resource,
-                after,
-                until,
-            } => {
-                let wake = Wake {
-                    resource,
-                    after,
-                    until,
-                };
-                for sequence in self.claims.restore_wake(wake) {
-                    self.hold(sequence);
-                }
-            }
-        }
     }
 }
 
 impl Object {
+    /// It was retired, and an operation on it is registered.
+    pub(crate) fn begin_anew(&mut self, event: &OperationEvent, time: Time) {
+        self.retired = false;
+        self.last = LastWord {
+            info: event.info.clone(),
+            operation_id: Some(event.subject.id.clone()),
+            time,
+        };
+    }
+
     /// Follows what happens to an operation on it.
     fn follow(&mut self, event: &OperationEvent, time: Time, cursor: Cursor) {
         let subject = &event.subject;
@@ -316,21 +283,13 @@ impl Object {
         }
         if started {
             self.running.push(subject.sequence);
+            self.retired = false;
         } else if event.state.is_done() {
             self.last = LastWord {
                 info: event.info.clone(),
-                operation_id: subject.id.clone(),
+                operation_id: Some(subject.id.clone()),
                 time,
             };
         }
     }
-}
-
-/// The key of an operation among those that wait for nothing but an executor.
-fn ready_key(operation: &Operation) -> (Arc<str>, u32, Cursor) {
-    (
-        operation.subject.method_name.clone(),
-        operation.request.version,
-        operation.subject.sequence,
-    )
 }

@@ -2,17 +2,29 @@
 
 use std::sync::Arc;
 
+use crate::conditions::{Retry, Steady};
 use crate::declaration::Declaration;
 use crate::event::{Cursor, Purged};
 use crate::json::Json;
-use crate::operation::{Claim, Failure, InfoUpdate, Operation, OperationState, Time};
+use crate::operation::{
+    Claim, Failure, InfoUpdate, Operation, OperationInfo, OperationState, Time,
+};
 use crate::refusal::Reason;
+
+/// A moment, by both clocks.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Moment {
+    /// By the wall clock: what the events will bear, and what start times are held against.
+    pub time: Time,
+    /// By the steady clock, for delays, time-outs and kept attempts.
+    pub steady: Steady,
+}
 
 /// An order, and when it was given.
 #[derive(Clone, Debug)]
 pub struct Command {
-    /// The time the events will bear.
-    pub now: Time,
+    /// When.
+    pub now: Moment,
     /// What is wanted.
     pub order: Order,
 }
@@ -54,8 +66,8 @@ pub enum Order {
         /// How it ended.
         verdict: Verdict,
     },
-    /// An executor comes with its methods. Attempts that it was carrying out before are
-    /// interrupted.
+    /// An executor comes with its methods, or with another capacity. Attempts that it was carrying
+    /// out before and does not resume are interrupted.
     Attach {
         /// Its name.
         executor: Arc<str>,
@@ -63,14 +75,42 @@ pub enum Order {
         capacity: u32,
         /// Its methods.
         declarations: Vec<Arc<Declaration>>,
+        /// Attempts that it goes on with.
+        resume: Vec<Lease>,
     },
-    /// An executor leaves. Its attempts are interrupted.
+    /// An executor leaves.
     Detach {
         /// Its name.
         executor: Arc<str>,
+        /// How long its attempts are kept for it to come back; without it they are interrupted.
+        keep_ms: Option<u64>,
     },
-    /// Release more operations of a mass wake-up.
-    ContinueWake,
+    /// An executor carries out more, or fewer, operations at once from here on.
+    Resize {
+        /// Its name.
+        executor: Arc<str>,
+        /// How many.
+        capacity: u32,
+    },
+    /// A subsystem tells how an object stands.
+    Publish {
+        /// The object.
+        alert_name: Arc<str>,
+        /// How it stands.
+        info: Arc<OperationInfo>,
+    },
+    /// An object is no more.
+    Retire {
+        /// The object.
+        alert_name: Arc<str>,
+    },
+    /// Limit the weight of all that runs.
+    SetCapacity {
+        /// The whole of it.
+        capacity: u32,
+    },
+    /// Do what is due, and more of what is done a few at a time.
+    Continue,
     /// Ended operations were removed from the archive.
     Purge {
         /// Which ones.
@@ -93,11 +133,36 @@ pub struct Register {
     pub ulid: Arc<str>,
     /// Claims beside the declared ones.
     pub claims: Vec<Claim>,
+    /// In place of the declared weight.
+    pub weight: Option<u32>,
+    /// Not before.
+    pub start_at: Option<Time>,
+    /// Not later.
+    pub start_before: Option<Time>,
+    /// What must be done before it starts.
+    pub after: Vec<After>,
+    /// In place of what is declared.
+    pub retry: Option<Retry>,
+    /// The attempt that registers it.
+    pub lease: Option<Lease>,
+    /// The kwargs with their secrets, encrypted; `kwargs` are then without them.
+    pub sealed: Option<Arc<str>>,
     /// The caller's labels.
     pub tags: Vec<Arc<str>>,
     /// Who asks.
     pub registered_by: Arc<str>,
     /// The operation under the chosen id that has ended already, if there is one.
+    pub ended: Option<Arc<Operation>>,
+}
+
+/// An operation that must be done before another starts.
+#[derive(Clone, Debug)]
+pub struct After {
+    /// Its id.
+    pub id: Arc<str>,
+    /// The states in which it may have ended.
+    pub states: Vec<OperationState>,
+    /// The operation under that id that has ended already, if there is one.
     pub ended: Option<Arc<Operation>>,
 }
 
@@ -108,6 +173,25 @@ pub struct Lease {
     pub sequence: Cursor,
     /// The attempt.
     pub attempt: u32,
+}
+
+/// `<sequence>.<attempt>`, by which an executor names its attempt on the wire.
+impl std::fmt::Display for Lease {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(formatter, "{}.{}", self.sequence, self.attempt)
+    }
+}
+
+impl Lease {
+    /// The lease of that name, if it can be one.
+    pub fn parse(text: &str) -> Option<Self> {
+        let (sequence, attempt) = text.split_once('.')?;
+        let lease = Self {
+            sequence: sequence.parse().ok()?,
+            attempt: attempt.parse().ok()?,
+        };
+        (lease.to_string() == text).then_some(lease)
+    }
 }
 
 /// How an attempt ended.
@@ -126,6 +210,8 @@ pub enum Reply {
     Registered(Registration),
     /// To [`Order::Cancel`]: the operation as it stands now.
     Operation(Arc<Operation>),
+    /// To [`Order::Attach`]: the attempts that it goes on with.
+    Attached(Vec<Lease>),
     /// To an update that came too soon after the last one: send it again later.
     Deferred,
     /// To everything else.

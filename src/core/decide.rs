@@ -4,24 +4,28 @@
 //!
 //! | state | goes to |
 //! | --- | --- |
-//! | waiting | running, canceled |
+//! | scheduled | waiting, failed, skipped, canceled |
+//! | waiting | running, skipped, failed (too late to start, or never to be placed), canceled |
 //! | running | completed, failed, canceling, waiting (another attempt) |
 //! | canceling | canceled, completed, failed |
 
 mod attempt;
+mod due;
+mod object;
 mod register;
 
 use std::sync::Arc;
 
-use crate::command::{Command, Order, Registration, Reply};
+use crate::command::{Command, Lease, Moment, Order, Registration, Reply};
+use crate::conditions::{Steady, Timer};
 use crate::declaration::Declaration;
 use crate::event::{Change, Cursor, Event, EventBody, OperationEvent};
 use crate::operation::{Failure, LastError, Operation, OperationInfo, OperationState};
 use crate::refusal::Refusal;
-use crate::state::{Executor, Limits, State};
+use crate::state::{Limits, State};
 
-/// How many operations one command starts at the most; the rest is left to
-/// [`Order::ContinueWake`].
+/// How many steps follow one command by themselves at the most; the rest is left to
+/// [`Order::Continue`].
 const START_BATCH: usize = 256;
 
 /// What a command led to.
@@ -46,7 +50,7 @@ pub(crate) struct Decision {
 /// The answer, as far as it is known before the events are applied.
 pub(crate) enum Answer {
     Reply(Reply),
-    /// The registration of the operation of this sequence.
+    /// The registration of the operation of this sequence, which may have ended at once.
     Registered(Cursor),
     /// The operation of this sequence, which may just have ended.
     Operation(Cursor),
@@ -79,7 +83,10 @@ impl State {
         let mut events = Vec::with_capacity(decision.events.len());
         let mut ended = Vec::new();
         let mut happen = |state: &mut Self, body| {
-            let event = Event { time: now, body };
+            let event = Event {
+                time: now.time,
+                body,
+            };
             ended.extend(state.apply(&event));
             events.push(event);
         };
@@ -88,17 +95,22 @@ impl State {
         }
         if decision.frees {
             for _ in 0..START_BATCH {
-                let Some(body) = self.next_start() else { break };
-                happen(self, body);
+                let Some(step) = self.next_step(now) else {
+                    break;
+                };
+                step.into_iter().for_each(|body| happen(self, body));
             }
         }
+        let stands = |sequence| match self.operations.get(&sequence) {
+            Some(operation) => operation.clone(),
+            None => ended[0].clone(),
+        };
         let reply = match decision.answer {
             Answer::Reply(reply) => reply,
-            Answer::Registered(sequence) => Reply::Registered(self.registration(sequence, false)),
-            Answer::Operation(sequence) => Reply::Operation(match self.operations.get(&sequence) {
-                Some(operation) => operation.clone(),
-                None => ended[0].clone(),
-            }),
+            Answer::Registered(sequence) => {
+                Reply::Registered(self.registration(&stands(sequence), false))
+            }
+            Answer::Operation(sequence) => Reply::Operation(stands(sequence)),
         };
         Ok(Executed {
             events,
@@ -107,9 +119,14 @@ impl State {
         })
     }
 
-    /// Whether nothing is left for [`Order::ContinueWake`] to do.
-    pub fn is_settled(&self) -> bool {
-        !self.claims.has_wakes() && self.next_start().is_none()
+    /// Whether nothing is left for [`Order::Continue`] to do at this moment.
+    pub fn is_settled(&self, now: Moment) -> bool {
+        !self.is_waking() && self.next_step(now).is_none()
+    }
+
+    /// Whether something is under way that is done a few at a time.
+    fn is_waking(&self) -> bool {
+        self.claims.has_wakes() || !self.cascades.is_empty()
     }
 
     fn decide(&self, limits: &Limits, command: Command) -> Result<Decision, Refusal> {
@@ -120,29 +137,31 @@ impl State {
                 lease,
                 update,
                 flush,
-            } => self.decide_update(lease, update, flush, command.now),
+            } => self.decide_update(lease, update, flush, command.now.time),
             Order::RecordError { lease, failure } => {
-                self.decide_error(limits, lease, failure, command.now)
+                self.decide_error(limits, lease, failure, command.now.time)
             }
             Order::End {
                 lease,
                 update,
                 verdict,
-            } => self.decide_end(lease, update, verdict),
+            } => self.decide_end(lease, update, verdict, command.now.steady),
             Order::Attach {
                 executor,
                 capacity,
                 declarations,
-            } => Ok(self.decide_attach(executor, capacity, &declarations)),
-            Order::Detach { executor } => Ok(self.decide_detach(executor)),
-            Order::ContinueWake => {
-                let pending = self.claims.has_wakes();
-                Ok(Decision::done(
-                    pending
-                        .then_some(EventBody::WakeContinued)
-                        .into_iter()
-                        .collect(),
-                ))
+                resume,
+            } => Ok(self.decide_attach(executor, capacity, &declarations, resume)),
+            Order::Detach { executor, keep_ms } => {
+                Ok(self.decide_detach(executor, keep_ms, command.now.steady))
+            }
+            Order::Resize { executor, capacity } => Ok(self.decide_resize(executor, capacity)),
+            Order::Publish { alert_name, info } => self.decide_publish(limits, alert_name, info),
+            Order::Retire { alert_name } => self.decide_retire(alert_name),
+            Order::SetCapacity { capacity } => Ok(self.decide_capacity(capacity)),
+            Order::Continue => {
+                let more = self.is_waking().then_some(EventBody::WakeContinued);
+                Ok(Decision::done(more.into_iter().collect()))
             }
             Order::Purge { operations } if operations.is_empty() => {
                 Ok(Decision::reply(Reply::Done))
@@ -170,20 +189,14 @@ impl State {
             };
         };
         let events = match operation.state {
-            OperationState::Waiting => vec![canceled(operation, &operation.info)],
+            OperationState::Waiting | OperationState::Scheduled => {
+                vec![canceled(operation, &operation.info)]
+            }
             OperationState::Running if !operation.request.cancelable => {
                 let method_name = operation.subject.method_name.clone();
                 return Err(Refusal::NotCancelable { method_name });
             }
-            OperationState::Running => {
-                let info = operation.info.described("Canceling");
-                vec![event(
-                    operation,
-                    OperationState::Canceling,
-                    info,
-                    Change::CancelRequested,
-                )]
-            }
+            OperationState::Running => vec![cancel_requested(operation)],
             _ => Vec::new(),
         };
         let answer = Answer::Operation(operation.subject.sequence);
@@ -199,6 +212,7 @@ impl State {
         executor: Arc<str>,
         capacity: u32,
         declarations: &[Arc<Declaration>],
+        mut resume: Vec<Lease>,
     ) -> Decision {
         let mut events: Vec<EventBody> = declarations
             .iter()
@@ -208,7 +222,11 @@ impl State {
             })
             .map(|new| EventBody::MethodDeclared(new.clone()))
             .collect();
-        events.extend(self.interruptions(&executor));
+        resume.retain(|lease| {
+            let holder = self.leased(*lease).map(|operation| &operation.executor);
+            holder.is_ok_and(|holder| *holder == Some(executor.clone()))
+        });
+        events.extend(self.interruptions(&executor, &resume));
         let offers: Vec<_> = declarations
             .iter()
             .map(|method| (method.name.clone(), method.version))
@@ -223,61 +241,55 @@ impl State {
                 offers,
             });
         }
-        Decision::done(events)
+        Decision {
+            answer: Answer::Reply(Reply::Attached(resume)),
+            ..Decision::done(events)
+        }
     }
 
-    fn decide_detach(&self, executor: Arc<str>) -> Decision {
-        let mut events = self.interruptions(&executor);
-        if self
-            .executors
-            .get(&executor)
-            .is_some_and(|known| known.attached)
-        {
-            events.insert(0, EventBody::ExecutorDetached { executor });
-        }
-        Decision::done(events)
-    }
-
-    /// The next operation that can start: the oldest of those that a free executor offers.
-    pub(super) fn next_start(&self) -> Option<EventBody> {
-        if self.ready.is_empty() {
-            return None;
-        }
-        let (sequence, executor) = self
-            .executors
-            .values()
-            .filter(|executor| executor.is_free())
-            .filter_map(|executor| Some((self.next_on(executor)?, &executor.name)))
-            .min()?;
-        self.operations
-            .get(&sequence)
-            .map(|operation| started(operation, executor.clone()))
-    }
-
-    /// The oldest operation that waits for nothing but an executor, of those that this one offers.
-    fn next_on(&self, executor: &Executor) -> Option<Cursor> {
-        if self.ready.is_empty() {
-            return None;
-        }
-        let ready = |(method, version): &(Arc<str>, u32)| {
-            let from = (method.clone(), *version, 0);
-            let until = (method.clone(), *version, Cursor::MAX);
-            let (_, _, sequence) = self.ready.range(from..until).next()?;
-            Some(*sequence)
+    fn decide_detach(&self, executor: Arc<str>, keep_ms: Option<u64>, since: Steady) -> Decision {
+        let Some(known) = self.executors.get(&executor) else {
+            return Decision::reply(Reply::Done);
         };
-        executor.offers.iter().filter_map(ready).min()
+        let kept = keep_ms.map(|ms| Timer { since, ms });
+        let interruptions = match kept {
+            Some(_) => Vec::new(),
+            None => self.interruptions(&executor, &[]),
+        };
+        let mut events = Vec::with_capacity(interruptions.len() + 1);
+        if known.attached || known.kept != kept {
+            events.push(EventBody::ExecutorDetached { executor, kept });
+        }
+        events.extend(interruptions);
+        Decision::done(events)
     }
 
-    /// The registration of an open operation.
-    fn registration(&self, sequence: Cursor, existing: bool) -> Registration {
-        let operation = &self.operations[&sequence];
+    fn decide_resize(&self, executor: Arc<str>, capacity: u32) -> Decision {
+        let known = self.executors.get(&executor);
+        let resized = known.filter(|known| known.attached && known.capacity != capacity);
+        let attached = resized.map(|known| EventBody::ExecutorAttached {
+            executor,
+            capacity,
+            offers: known.offers.clone(),
+        });
+        Decision::done(attached.into_iter().collect())
+    }
+
+    fn decide_capacity(&self, capacity: u32) -> Decision {
+        let is_new = self.capacity.whole != capacity;
+        let set = is_new.then_some(EventBody::CapacitySet { capacity });
+        Decision::done(set.into_iter().collect())
+    }
+
+    /// How an operation was registered, and how it stands now.
+    fn registration(&self, operation: &Operation, existing: bool) -> Registration {
         Registration {
             id: operation.subject.id.clone(),
             alert_name: operation.subject.alert_name.clone(),
             reasons: self.reasons(operation),
             state: operation.state,
             existing,
-            cursor: sequence,
+            cursor: operation.subject.sequence,
         }
     }
 }
@@ -298,14 +310,24 @@ fn event(
     })
 }
 
-fn started(operation: &Operation, executor: Arc<str>) -> EventBody {
+fn started(operation: &Operation, executor: Arc<str>, since: Steady) -> EventBody {
     let attempt = operation.attempt + 1;
-    event(
-        operation,
-        OperationState::Running,
-        operation.info.running(),
-        Change::Started { attempt, executor },
-    )
+    let asked = operation.request.conditions.as_ref();
+    let timeout = asked.and_then(|asked| asked.attempt_timeout_ms);
+    let change = Change::Started {
+        attempt,
+        executor,
+        timeout: timeout.map(|ms| Timer { since, ms }),
+    };
+    let has_failed = attempt > 1 && operation.request.retry().is_some();
+    let info = operation.info.running(has_failed);
+    event(operation, OperationState::Running, info, change)
+}
+
+fn cancel_requested(operation: &Operation) -> EventBody {
+    let info = operation.info.described("Canceling");
+    let state = OperationState::Canceling;
+    event(operation, state, info, Change::CancelRequested)
 }
 
 /// The end with an error; `info` is the operation's last.

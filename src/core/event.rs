@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use crate::conditions::Timer;
 use crate::declaration::Declaration;
 use crate::json::Json;
 use crate::operation::{
@@ -47,9 +48,47 @@ pub enum EventBody {
     ExecutorDetached {
         /// Its name.
         executor: Arc<str>,
+        /// How long its attempts are kept for it to come back.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        kept: Option<Timer>,
     },
     /// The next few operations of an interrupted mass wake-up were released.
     WakeContinued,
+    /// The weight of all that runs is limited otherwise from here on.
+    CapacitySet {
+        /// The whole of it.
+        capacity: u32,
+    },
+    /// Weight that is freed from here on is kept for an operation, or for none.
+    CapacityReserved {
+        /// Which, by its place in the order of registration.
+        sequence: Option<Cursor>,
+    },
+    /// An operation got its place in the queues, after its start time or after what it follows
+    /// got theirs. It is judged as if it had been registered here.
+    Placed {
+        /// Which, by its place in the order of registration.
+        sequence: Cursor,
+    },
+    /// The delay before another attempt is over.
+    DelayPassed {
+        /// Of which operation, by its place in the order of registration.
+        sequence: Cursor,
+    },
+    /// A subsystem told how an object stands; an alert.
+    ObjectPublished {
+        /// The object.
+        alert_name: Arc<str>,
+        /// How it stands.
+        info: Arc<OperationInfo>,
+    },
+    /// An object is no more; an alert.
+    ObjectRetired {
+        /// The object.
+        alert_name: Arc<str>,
+        /// How it stood last.
+        info: Arc<OperationInfo>,
+    },
     /// Ended operations were removed for good.
     Purged {
         /// Which ones.
@@ -101,6 +140,9 @@ pub enum Change {
         attempt: u32,
         /// Who carries it out.
         executor: Arc<str>,
+        /// How long it may take.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        timeout: Option<Timer>,
     },
     /// Its info changed. `described`: its executor set the description.
     Progressed {
@@ -111,6 +153,13 @@ pub enum Change {
     ErrorRecorded(NonFatalError),
     /// The attempt was interrupted; another will follow.
     Retrying,
+    /// The attempt failed; another will follow.
+    AttemptFailed {
+        /// Why.
+        failure: Failure,
+        /// How long until then.
+        delay: Timer,
+    },
     /// Somebody asked to cancel it.
     CancelRequested,
     /// It ended with a result.
@@ -119,6 +168,8 @@ pub enum Change {
     Failed(Failure),
     /// It ended because somebody canceled it.
     Canceled(Failure),
+    /// It ended before it started, because what it was to follow ended otherwise.
+    Skipped(Failure),
 }
 
 impl Change {
@@ -130,11 +181,12 @@ impl Change {
             Self::Started { .. } => "started",
             Self::Progressed { .. } => "progress",
             Self::ErrorRecorded(_) => "error",
-            Self::Retrying => "retrying",
+            Self::Retrying | Self::AttemptFailed { .. } => "retrying",
             Self::CancelRequested => "canceling",
             Self::Completed(_) => "completed",
             Self::Failed(_) => "failed",
             Self::Canceled(_) => "canceled",
+            Self::Skipped(_) => "skipped",
         }
     }
 }

@@ -84,6 +84,33 @@ impl Json {
             .collect()
     }
 
+    /// The same with every value at these places replaced by `"***"`; nothing if none of them is
+    /// there. A place is a member's name, or a JSON pointer through objects.
+    pub fn hiding<'a>(&self, places: impl IntoIterator<Item = &'a Arc<str>>) -> Option<Self> {
+        let text = self.as_str();
+        let mut spans = Vec::new();
+        for place in places {
+            let steps: Vec<_> = steps(place).collect();
+            let outline = Outline::new(text, steps.len());
+            outline.find(0, &steps, &mut spans);
+        }
+        if spans.is_empty() {
+            return None;
+        }
+        spans.sort_by_key(|span| (span.start, std::cmp::Reverse(span.end)));
+        let (mut hidden, mut at) = (String::with_capacity(text.len()), 0);
+        for span in spans {
+            // One within another is gone with it.
+            if span.start >= at {
+                hidden.push_str(&text[at..span.start]);
+                hidden.push_str(r#""***""#);
+                at = span.end;
+            }
+        }
+        hidden.push_str(&text[at..]);
+        Some(Self::from_text(&hidden).expect("a value was put in the place of a value"))
+    }
+
     /// Whether both mean the same: key order and white space aside, numbers as they are written.
     /// What is nested deeper than 64 levels is compared as written.
     pub fn same_as(&self, other: &Self) -> bool {
@@ -93,6 +120,16 @@ impl Json {
             left.same_as(0, &right, 0, COMPARED_LEVELS)
         }
     }
+}
+
+/// The names on the way to a place within an object: one name, or the steps of a JSON pointer.
+pub(crate) fn steps(place: &str) -> impl Iterator<Item = Cow<'_, str>> {
+    let is_pointer = place.starts_with('/');
+    let steps = place[usize::from(is_pointer)..].split(move |one| is_pointer && one == '/');
+    steps.map(move |step| match is_pointer && step.contains('~') {
+        true => Cow::Owned(step.replace("~1", "/").replace("~0", "~")),
+        false => Cow::Borrowed(step),
+    })
 }
 
 impl From<Box<RawValue>> for Json {
@@ -154,6 +191,34 @@ mod tests {
             r#"{"\u0061":"x\\","b":" ]}"}"#,
             r#"{"b":" ]}" ,"a":"x\\"}"#
         ));
+    }
+
+    /// Secrets are hidden wherever they stand, also where a key comes twice.
+    #[test]
+    fn what_is_to_be_hidden_is_hidden_and_the_rest_stays_as_it_is() {
+        let hide = |text: &str, places: &[&str]| {
+            let places: Vec<Arc<str>> = places.iter().map(|place| (*place).into()).collect();
+            let json = Json::from_text(text).expect("json");
+            json.hiding(&places).map(|json| json.as_str().to_owned())
+        };
+        let hidden = |text: &str, places: &[&str]| hide(text, places).expect("something to hide");
+        assert_eq!(
+            hidden(r#"{ "p" : "x", "n":1.0 }"#, &["p"]),
+            r#"{ "p" : "***", "n":1.0 }"#
+        );
+        assert_eq!(
+            hidden(r#"{"p":1,"\u0070":[2]}"#, &["p"]),
+            r#"{"p":"***","\u0070":"***"}"#
+        );
+        assert_eq!(
+            hidden(r#"{"a":{"b/c":{"d":1},"e":2}}"#, &["/a/b~1c/d", "/a/e"]),
+            r#"{"a":{"b/c":{"d":"***"},"e":"***"}}"#
+        );
+        assert_eq!(
+            hidden(r#"{"a":{"b":1}}"#, &["/a/b", "/a"]),
+            r#"{"a":"***"}"#
+        );
+        assert_eq!(hide(r#"{"a":[{"b":1}],"x":2}"#, &["/a/b", "b"]), None);
     }
 
     /// The sender chooses the nesting; comparing must cost neither the stack nor doubled memory.

@@ -9,6 +9,8 @@ pub mod json;
 
 pub mod operation;
 
+pub mod conditions;
+
 pub mod declaration;
 
 pub mod event;
@@ -17,7 +19,9 @@ pub mod command;
 
 pub mod refusal;
 
+mod capacity;
 mod claims;
+mod queue;
 mod template;
 
 mod state;
@@ -26,20 +30,27 @@ mod decide;
 
 mod apply;
 
+mod places;
+
+mod cascade;
+
 mod reasons;
 
 mod size;
 
 pub mod checkpoint;
 
-pub use command::{Command, Lease, Order, Register, Registration, Reply, Verdict};
+pub use capacity::Reserve;
+pub use cascade::{Cascade, News};
+pub use command::{After, Command, Lease, Moment, Order, Register, Registration, Reply, Verdict};
+pub use conditions::{Conditions, Dependency, Retry, Steady, Timer};
 pub use decide::Executed;
 pub use declaration::{ClaimTemplate, Declaration, MethodKind};
 pub use event::{Change, Cursor, Event, EventBody, OperationEvent, Purged};
 pub use json::Json;
 pub use operation::{
     Claim, ClaimOperation, Failure, InfoUpdate, NonFatalError, OnInterrupt, Operation,
-    OperationInfo, OperationState, Outcome, Request, Resource, Stage, Subject, Time,
+    OperationInfo, OperationState, Outcome, Parent, Request, Resource, Stage, Subject, Time,
 };
 pub use refusal::{Cause, Fault, Reason, Refusal};
 pub use state::{Executor, Limits, Object, ObjectView, State};

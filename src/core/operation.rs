@@ -4,6 +4,7 @@ use std::sync::{Arc, LazyLock};
 
 use serde::{Deserialize, Serialize};
 
+use crate::conditions::{Conditions, Course};
 use crate::event::Cursor;
 use crate::json::Json;
 
@@ -17,6 +18,8 @@ pub struct Time(pub u64);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum OperationState {
+    /// Registered for a later time; it holds no claims yet.
+    Scheduled,
     /// Registered; something is still in its way.
     Waiting,
     /// Handed to an executor.
@@ -29,33 +32,42 @@ pub enum OperationState {
     Failed,
     /// Ended because somebody canceled it.
     Canceled,
+    /// Ended before it started, because what it was to follow ended otherwise.
+    Skipped,
 }
 
 impl OperationState {
     /// Every state, in the order in which they are counted and shown.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 8] = [
+        Self::Scheduled,
         Self::Waiting,
         Self::Running,
         Self::Canceling,
         Self::Completed,
         Self::Failed,
         Self::Canceled,
+        Self::Skipped,
     ];
 
     /// Whether nothing more will happen.
     pub fn is_done(self) -> bool {
-        matches!(self, Self::Completed | Self::Failed | Self::Canceled)
+        matches!(
+            self,
+            Self::Completed | Self::Failed | Self::Canceled | Self::Skipped
+        )
     }
 
     /// The word on the wire.
     pub fn as_str(self) -> &'static str {
         match self {
+            Self::Scheduled => "scheduled",
             Self::Waiting => "waiting",
             Self::Running => "running",
             Self::Canceling => "canceling",
             Self::Completed => "completed",
             Self::Failed => "failed",
             Self::Canceled => "canceled",
+            Self::Skipped => "skipped",
         }
     }
 }
@@ -71,6 +83,18 @@ pub struct Subject {
     pub alert_name: Arc<str>,
     /// `<subsystem>.<method>`.
     pub method_name: Arc<str>,
+    /// Who registered it while it ran.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub parent: Option<Arc<Parent>>,
+}
+
+/// An operation that registered another while it ran.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Parent {
+    /// Its place in the order of registration.
+    pub sequence: Cursor,
+    /// Its id.
+    pub id: Arc<str>,
 }
 
 impl Subject {
@@ -101,6 +125,9 @@ pub struct Request {
     pub cancelable: bool,
     /// What becomes of an attempt whose executor is lost.
     pub on_interrupt: OnInterrupt,
+    /// Whatever else was asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub conditions: Option<Box<Conditions>>,
 }
 
 /// What becomes of an attempt whose executor is lost.
@@ -273,13 +300,16 @@ impl OperationInfo {
         }
     }
 
-    /// The same, running.
-    pub(crate) fn running(self: &Arc<Self>) -> Arc<Self> {
+    /// The same, running. The error of an attempt before is behind it.
+    pub(crate) fn running(self: &Arc<Self>, attempt_failed: bool) -> Arc<Self> {
         if Arc::ptr_eq(self, &WAITING) {
-            RUNNING.clone()
-        } else {
-            Arc::new(self.described("Running"))
+            return RUNNING.clone();
         }
+        let mut info = self.described("Running");
+        if attempt_failed {
+            info.last_error = LastError::default();
+        }
+        Arc::new(info)
     }
 
     /// The same, waiting for another attempt: of its progress nothing is left.
@@ -349,6 +379,14 @@ pub struct Failure {
 impl Failure {
     /// Code of an operation whose executor was lost.
     pub const EXECUTOR_LOST: i32 = 2001;
+    /// Code of an operation that can never run beside what is outstanding.
+    pub const CONFLICT: i32 = 1001;
+    /// Code of an attempt that took longer than it may.
+    pub const ATTEMPT_TIMED_OUT: i32 = 2002;
+    /// Code of an operation that was not started in time.
+    pub const START_DEADLINE_PASSED: i32 = 2003;
+    /// Code of an operation that was skipped.
+    pub const DEPENDENCY_FAILED: i32 = 2004;
     /// Code of an operation that somebody canceled.
     pub const CANCELED: i32 = 2005;
     /// Code of an operation whose executor panicked.
@@ -364,9 +402,46 @@ impl Failure {
         }
     }
 
+    /// Whether another attempt may help: unless `data.retryable` says that it cannot.
+    pub fn is_retryable(&self) -> bool {
+        #[derive(Deserialize)]
+        struct Data {
+            retryable: bool,
+        }
+        let data = self.data.as_ref();
+        let said = data.and_then(|data| data.parse::<Data>().ok());
+        said.is_none_or(|data| data.retryable)
+    }
+
     /// The failure of an operation whose executor was lost.
     pub fn executor_lost(message: &str) -> Self {
         Self::new(Self::EXECUTOR_LOST, message, "executorLost", true)
+    }
+
+    /// The failure of an attempt that took longer than it may.
+    pub fn attempt_timed_out(timeout_ms: u64) -> Self {
+        let message = format!("the attempt took longer than {timeout_ms} ms");
+        Self::new(Self::ATTEMPT_TIMED_OUT, &message, "attemptTimedOut", true)
+    }
+
+    /// The failure of an operation that was not started in time.
+    pub fn start_deadline_passed() -> Self {
+        let message = "not started before its startBefore";
+        let reason = "startDeadlinePassed";
+        Self::new(Self::START_DEADLINE_PASSED, message, reason, false)
+    }
+
+    /// The failure of an operation that was to follow one that ended in such a state.
+    pub fn dependency_failed(id: &str, state: OperationState) -> Self {
+        let state = state.as_str();
+        let data = serde_json::json!({
+            "reason": "dependencyFailed", "retryable": false, "operationId": id, "state": state,
+        });
+        Self {
+            code: Self::DEPENDENCY_FAILED,
+            message: format!("{id:?}, which it was to follow, is {state}").into(),
+            data: Some(Json::from_value(&data).expect("a name and a word are JSON")),
+        }
     }
 
     /// The failure of an operation that somebody canceled.
@@ -393,6 +468,8 @@ pub enum Outcome {
     Failed(Failure),
     /// Because somebody canceled it.
     Canceled(Failure),
+    /// Before it started, because what it was to follow ended otherwise.
+    Skipped(Failure),
 }
 
 /// The whole record of one operation, open or ended.
@@ -431,7 +508,11 @@ pub struct Operation {
     pub cursor: Cursor,
     /// The time of its latest event.
     pub updated_at: Time,
-    /// Claims that are not met yet. Derived, so never written.
+    /// What becomes of its conditions, if it has any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub course: Option<Box<Course>>,
+    /// What it waits for beside executor and capacity: claims, dependencies, a delay, a place.
+    /// Derived, so never written.
     #[serde(skip)]
     pub(crate) unmet: u32,
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::claims::Judgement;
+use crate::claims::{Judgement, NAMED_BLOCKERS};
 use crate::event::Cursor;
 use crate::operation::{Claim, ClaimOperation, Operation, OperationState};
 use crate::refusal::{Cause, Reason, Refusal};
@@ -11,17 +11,27 @@ use crate::state::{Executor, State};
 impl State {
     /// Every reason why a waiting operation does not run; none for any other.
     pub fn reasons(&self, operation: &Operation) -> Vec<Reason> {
-        if operation.state != OperationState::Waiting {
+        let is_scheduled = operation.state == OperationState::Scheduled;
+        if !is_scheduled && operation.state != OperationState::Waiting {
             return Vec::new();
         }
         let subject = &operation.subject;
         let mut reasons = Vec::new();
+        if is_scheduled {
+            reasons.push(Reason::of(Cause::StartTime));
+        }
         for claim in &operation.request.claims {
-            let blockers = self.claims.blockers(claim, subject.sequence);
+            // Without a place there are none before it.
+            let blockers = self.claims.blockers(claim, operation.place());
             reasons.extend(blockers.map(|(outstanding, blockers, more)| {
                 self.held(claim, outstanding, &blockers, more)
             }));
         }
+        reasons.extend(self.dependency_reason(operation));
+        if operation.is_delayed() {
+            reasons.push(Reason::of(Cause::RetryDelay));
+        }
+        reasons.extend(self.capacity_reason(operation));
         let executor = self.free_executor(&subject.method_name, operation.request.version);
         if let Err((cause, detail)) = executor {
             reasons.push(executor_reason(cause, detail));
@@ -30,6 +40,54 @@ impl State {
             reasons.push(executor_reason(Cause::Executor, Some("queued")));
         }
         reasons
+    }
+
+    /// The reason that what runs leaves too little weight, or that it is kept for an older one.
+    fn capacity_reason(&self, operation: &Operation) -> Option<Reason> {
+        let weight = operation.request.weight();
+        let place = match operation.place() {
+            0 => Cursor::MAX,
+            place => place,
+        };
+        if weight == 0 || self.capacity.fits(place, weight) {
+            return None;
+        }
+        let is_kept = weight <= self.capacity.most(self.capacity.free());
+        let reserve = self.capacity.reserve.filter(|_| is_kept);
+        let (blockers, more) = match reserve {
+            Some(reserve) => (vec![reserve.sequence], false),
+            None => self.capacity.oldest_users(),
+        };
+        let ids = blockers.iter().map(|sequence| &self.operations[sequence]);
+        Some(Reason {
+            blocked_by: ids.map(|blocker| blocker.subject.id.clone()).collect(),
+            more,
+            detail: is_kept.then(|| "kept".into()),
+            ..Reason::of(Cause::Capacity)
+        })
+    }
+
+    /// The reason that what an operation follows has not ended, or not as it should have.
+    fn dependency_reason(&self, operation: &Operation) -> Option<Reason> {
+        if let Some(failed) = operation.failed_dependency() {
+            return Some(Reason {
+                blocked_by: vec![failed.id.clone()],
+                detail: Some(failed.state.as_str().into()),
+                ..Reason::of(Cause::Dependency)
+            });
+        }
+        let outstanding = operation.outstanding().iter();
+        let mut open: Vec<_> = outstanding
+            // One may have ended, of which this one has not heard yet.
+            .filter_map(|other| self.operations.get(&other.sequence))
+            .collect();
+        open.sort_by_key(|earlier| earlier.subject.sequence);
+        let ids = open.iter().map(|earlier| earlier.subject.id.clone());
+        (!open.is_empty()).then(|| Reason {
+            blocked_by: ids.take(NAMED_BLOCKERS).collect(),
+            more: open.len() > NAMED_BLOCKERS,
+            ..Reason::of(Cause::Dependency)
+        })
     }
 
     /// Whether nothing is in the way of new claims; a refusal, if they can never be met.
@@ -88,27 +146,21 @@ impl State {
         more: bool,
     ) -> Reason {
         Reason {
-            cause: Cause::Resource,
             resource: Some((*claim.resource).clone()),
             operation: Some(outstanding),
             blocked_by: blockers
                 .iter()
-                .filter_map(|sequence| self.operations.get(sequence))
-                .map(|operation| operation.subject.id.clone())
+                .map(|place| self.at_place(*place).subject.id.clone())
                 .collect(),
             more,
-            detail: None,
+            ..Reason::of(Cause::Resource)
         }
     }
 }
 
 fn executor_reason(cause: Cause, detail: Option<&str>) -> Reason {
     Reason {
-        cause,
-        resource: None,
-        operation: None,
-        blocked_by: Vec::new(),
-        more: false,
         detail: detail.map(Arc::from),
+        ..Reason::of(cause)
     }
 }

@@ -21,6 +21,12 @@ pub enum Refusal {
         /// The id asked for.
         id: Arc<str>,
     },
+    /// No object has that name.
+    #[error("there is no object {alert_name:?}")]
+    ObjectNotFound {
+        /// The name asked for.
+        alert_name: Arc<str>,
+    },
     /// It cannot be canceled any more.
     #[error("the operation has ended already: it is {}", .state.as_str())]
     OperationEnded {
@@ -38,6 +44,17 @@ pub enum Refusal {
     /// The lease is over, or somebody else's.
     #[error("the lease is over")]
     StaleLease,
+    /// The attempt that asks is being canceled.
+    #[error("the operation that asks is being canceled")]
+    Canceled,
+    /// It weighs more than there is capacity.
+    #[error("/weight: {weight} is over the whole capacity of {capacity}")]
+    WeightTooLarge {
+        /// What it weighs.
+        weight: u32,
+        /// The whole capacity.
+        capacity: u32,
+    },
     /// Its method cannot be canceled while it runs.
     #[error("{method_name} cannot be canceled while it runs")]
     NotCancelable {
@@ -113,15 +130,49 @@ pub struct Reason {
     pub detail: Option<Arc<str>>,
 }
 
+impl Reason {
+    /// A reason of that kind, and nothing else said.
+    pub(crate) fn of(cause: Cause) -> Self {
+        Self {
+            cause,
+            resource: None,
+            operation: None,
+            blocked_by: Vec::new(),
+            more: false,
+            detail: None,
+        }
+    }
+
+    /// As it is written on the wire.
+    pub(crate) fn to_value(&self) -> serde_json::Value {
+        let mut value = serde_json::json!({"cause": self.cause.as_str()});
+        if let (Some(held), Some(operation)) = (&self.resource, self.operation) {
+            value["resource"] = serde_json::json!({"type": *held.kind, "id": *held.id});
+            value["operation"] = operation.as_str().into();
+        }
+        let blockers: Vec<&str> = self.blocked_by.iter().map(|id| &**id).collect();
+        value["blockedBy"] = blockers.into();
+        value
+    }
+}
+
 /// What kind of reason.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Cause {
     /// Others hold a resource.
     Resource,
+    /// What runs leaves too little of the capacity.
+    Capacity,
     /// No executor can take it now.
     Executor,
     /// Only other versions of the method are offered.
     Version,
+    /// Its time to start has not come.
+    StartTime,
+    /// What it follows has not ended.
+    Dependency,
+    /// The delay before another attempt is not over.
+    RetryDelay,
 }
 
 impl Cause {
@@ -129,8 +180,12 @@ impl Cause {
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Resource => "resource",
+            Self::Capacity => "capacity",
             Self::Executor => "executor",
             Self::Version => "version",
+            Self::StartTime => "startTime",
+            Self::Dependency => "dependency",
+            Self::RetryDelay => "retryDelay",
         }
     }
 }

@@ -12,11 +12,17 @@ impl Event {
     pub fn text_bytes(&self) -> usize {
         match &self.body {
             EventBody::Operation(event) => event.text_bytes(),
+            EventBody::ObjectPublished { alert_name, info }
+            | EventBody::ObjectRetired { alert_name, info } => alert_name.len() + info.text_bytes(),
             EventBody::Purged { operations } => operations.len() * PURGED_BYTES,
             EventBody::MethodDeclared(_)
             | EventBody::ExecutorAttached { .. }
             | EventBody::ExecutorDetached { .. }
-            | EventBody::WakeContinued => 0,
+            | EventBody::WakeContinued
+            | EventBody::CapacitySet { .. }
+            | EventBody::CapacityReserved { .. }
+            | EventBody::Placed { .. }
+            | EventBody::DelayPassed { .. } => 0,
         }
     }
 }
@@ -31,7 +37,10 @@ impl OperationEvent {
                 Change::Registered(request) => request.text_bytes(),
                 Change::ErrorRecorded(error) => error.failure.text_bytes(),
                 Change::Completed(result) => result.as_str().len(),
-                Change::Failed(failure) | Change::Canceled(failure) => failure.text_bytes(),
+                Change::Failed(failure)
+                | Change::Canceled(failure)
+                | Change::Skipped(failure)
+                | Change::AttemptFailed { failure, .. } => failure.text_bytes(),
                 Change::Postponed
                 | Change::Started { .. }
                 | Change::Progressed { .. }
@@ -46,7 +55,9 @@ impl Operation {
     pub fn text_bytes(&self) -> usize {
         let outcome = match &self.outcome {
             Some(Outcome::Completed(result)) => result.as_str().len(),
-            Some(Outcome::Failed(failure) | Outcome::Canceled(failure)) => failure.text_bytes(),
+            Some(
+                Outcome::Failed(failure) | Outcome::Canceled(failure) | Outcome::Skipped(failure),
+            ) => failure.text_bytes(),
             None => 0,
         };
         let errors = self
@@ -64,7 +75,10 @@ impl Request {
             resource.kind.len() + resource.id.len()
         });
         let tags = self.tags.iter().map(|tag| tag.len());
-        self.kwargs.as_str().len() + claims.sum::<usize>() + tags.sum::<usize>()
+        let after = self.after().iter().map(|earlier| earlier.id.len());
+        let names = claims.chain(tags).chain(after);
+        let sealed = self.sealed().map_or(0, |sealed| sealed.len());
+        self.kwargs.as_str().len() + sealed + names.sum::<usize>()
     }
 }
 

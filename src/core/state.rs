@@ -6,13 +6,17 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use imbl::{OrdMap, OrdSet};
+use imbl::{OrdMap, OrdSet, Vector};
 use serde::{Deserialize, Serialize};
 
+use crate::capacity::Capacity;
+use crate::cascade::Cascade;
 use crate::claims::Claims;
+use crate::conditions::{Steady, Timer, is_default};
 use crate::declaration::Declaration;
 use crate::event::Cursor;
 use crate::operation::{Operation, OperationInfo, OperationState, Resource, Time};
+use crate::queue::Queue;
 
 /// Bounds that a decision keeps. They are configuration, not state: what was accepted under
 /// another bound stays.
@@ -26,6 +30,12 @@ pub struct Limits {
     pub tags: usize,
     /// Non-fatal errors of one operation.
     pub non_fatal_errors: usize,
+    /// Operations that one may follow.
+    pub dependencies: usize,
+    /// Operations that one may register while it runs.
+    pub children: usize,
+    /// Objects; more are not published.
+    pub objects: usize,
 }
 
 impl Default for Limits {
@@ -35,6 +45,9 @@ impl Default for Limits {
             claims: 64,
             tags: 64,
             non_fatal_errors: 1_000,
+            dependencies: 64,
+            children: 1_000,
+            objects: 1_000_000,
         }
     }
 }
@@ -50,8 +63,31 @@ pub struct State {
     pub(crate) ids: OrdMap<Arc<str>, Cursor>,
     /// What they claim, and who waits for whom.
     pub(crate) claims: Claims,
-    /// Waiting operations with nothing but their executor in the way: method, version, operation.
-    pub(crate) ready: OrdSet<(Arc<str>, u32, Cursor)>,
+    /// Waiting operations with nothing but executor and capacity in the way, by method and version.
+    pub(crate) ready: OrdMap<(Arc<str>, u32), Queue>,
+    /// The weight of what runs, and for whom the rest is kept.
+    pub(crate) capacity: Capacity,
+    /// Operations whose place in the queues is not the order of registration, by place.
+    pub(crate) moved: OrdMap<Cursor, Cursor>,
+    /// Operations without a place yet, and those of them that can get one.
+    pub(crate) unplaced: OrdSet<Cursor>,
+    pub(crate) placeable: OrdSet<Cursor>,
+    /// Operations that are waited for, and who waits.
+    pub(crate) dependents: OrdSet<(Cursor, Cursor)>,
+    /// Operations that registered others, and which of these are open.
+    pub(crate) children: OrdSet<(Cursor, Cursor)>,
+    /// News that not all have heard yet, in turn.
+    pub(crate) cascades: Vector<Cascade>,
+    /// Operations that are about to be skipped, and those about to be canceled with their parent.
+    pub(crate) doomed: OrdSet<Cursor>,
+    pub(crate) cancels: OrdSet<Cursor>,
+    /// Who waits for which moment of the wall clock, and of the steady one.
+    pub(crate) wall: OrdSet<(Time, Cursor)>,
+    pub(crate) timers: OrdSet<(Steady, Cursor)>,
+    /// The latest moment of the steady clock that the log knows of.
+    pub(crate) steady: Steady,
+    /// How many records of operations were changed or taken up since the state was opened.
+    pub(crate) touched: u64,
     /// Objects by alert name.
     pub(crate) objects: OrdMap<Arc<str>, Arc<Object>>,
     /// Declared methods by name and version.
@@ -75,15 +111,23 @@ pub struct Object {
     pub last: LastWord,
     /// The cursor of its latest alert.
     pub cursor: Cursor,
+    /// Whether its subsystem has published it: then it stays until it is retired.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub published: bool,
+    /// Whether it was retired: it shows only while an operation runs on it, and is kept as long as
+    /// operations on it are.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub retired: bool,
 }
 
-/// What an operation left behind on its object.
+/// What an operation, or its subsystem, left behind on an object.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct LastWord {
     /// How it stood.
     pub info: Arc<OperationInfo>,
-    /// Which operation.
-    pub operation_id: Arc<str>,
+    /// Which operation; none if its subsystem published it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub operation_id: Option<Arc<str>>,
     /// When.
     pub time: Time,
 }
@@ -101,6 +145,9 @@ pub struct Executor {
     pub offers: Vec<(Arc<str>, u32)>,
     /// What it carries out now.
     pub running: BTreeSet<Cursor>,
+    /// How long that is kept while it is away.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kept: Option<Timer>,
 }
 
 /// An object as a reader sees it.
@@ -110,12 +157,19 @@ pub struct ObjectView {
     pub alert_name: Arc<str>,
     /// How it stands.
     pub info: Arc<OperationInfo>,
-    /// The operation that says so.
-    pub operation_id: Arc<str>,
+    /// The operation that says so; none if its subsystem published it.
+    pub operation_id: Option<Arc<str>>,
     /// Since when.
     pub updated_at: Time,
     /// The cursor of its latest alert.
     pub cursor: Cursor,
+}
+
+impl Object {
+    /// Whether anybody sees it.
+    fn shows(&self) -> bool {
+        !self.retired || !self.running.is_empty()
+    }
 }
 
 impl Executor {
@@ -179,15 +233,49 @@ impl State {
             .claims
             .holders(resource)
             .iter()
-            .filter_map(|sequence| self.operations.get(sequence))
+            .map(|place| self.at_place(*place))
             .collect();
         holders.sort_by_key(|operation| operation.state == OperationState::Waiting);
         holders
     }
 
+    /// The operation at that place in the queues.
+    pub(crate) fn at_place(&self, place: Cursor) -> &Arc<Operation> {
+        &self.operations[self.moved.get(&place).unwrap_or(&place)]
+    }
+
+    /// The moment of the wall clock at which something is due next.
+    pub fn next_time(&self) -> Option<Time> {
+        self.wall.get_min().map(|(time, _)| *time)
+    }
+
+    /// The moment of the steady clock at which something is due next.
+    pub fn next_steady(&self) -> Option<Steady> {
+        let away = self.executors.values().filter_map(|known| known.kept);
+        let timer = self.timers.get_min().map(|(due, _)| *due);
+        away.map(Timer::due).chain(timer).min()
+    }
+
+    /// The latest moment of the steady clock that the log knows of: from there it goes on.
+    pub fn steady(&self) -> Steady {
+        self.steady
+    }
+
+    /// The whole capacity, and the weight of what runs.
+    pub fn capacity(&self) -> (u32, u64) {
+        (self.capacity.whole, self.capacity.used())
+    }
+
+    /// How many records of operations were changed or taken up since the state was opened: the
+    /// work that was done, counted rather than timed.
+    pub fn touched(&self) -> u64 {
+        self.touched
+    }
+
     /// The object of that name.
     pub fn object(&self, alert_name: &str) -> Option<ObjectView> {
-        self.objects.get(alert_name).map(|object| self.view(object))
+        let shown = self.objects.get(alert_name).filter(|object| object.shows());
+        shown.map(|object| self.view(object))
     }
 
     /// Objects whose name begins with `head` and comes after `after`, by name.
@@ -201,7 +289,7 @@ impl State {
         self.objects
             .range(from..)
             .take_while(move |(name, _)| name.starts_with(&*head))
-            .filter(move |(name, _)| **name > after)
+            .filter(move |(name, object)| **name > after && object.shows())
             .map(|(_, object)| self.view(object))
     }
 
@@ -240,13 +328,16 @@ impl State {
             .and_then(|sequence| self.operations.get(sequence));
         let last = &object.last;
         let (info, operation_id, updated_at) = match running {
-            Some(operation) => (&operation.info, &operation.subject.id, operation.updated_at),
-            None => (&last.info, &last.operation_id, last.time),
+            Some(operation) => {
+                let id = Some(operation.subject.id.clone());
+                (&operation.info, id, operation.updated_at)
+            }
+            None => (&last.info, last.operation_id.clone(), last.time),
         };
         ObjectView {
             alert_name: object.alert_name.clone(),
             info: info.clone(),
-            operation_id: operation_id.clone(),
+            operation_id,
             updated_at,
             cursor: object.cursor,
         }

@@ -37,6 +37,29 @@ pub(crate) fn render(template: &str, kwargs: &Members<'_>, faults: &mut Vec<Faul
     name
 }
 
+/// The kwargs that a template takes, or what is wrong with it.
+pub(crate) fn kwargs_of(template: &str) -> Result<Vec<&str>, &'static str> {
+    let mut kwargs = Vec::new();
+    let mut rest = template;
+    while let Some((before, after)) = rest.split_once('{') {
+        let (kwarg, after) = after
+            .split_once('}')
+            .ok_or("has a brace that is not closed")?;
+        if before.contains('}') || kwarg.contains('{') {
+            return Err("has braces within braces, or one that is not opened");
+        }
+        if kwarg.is_empty() {
+            return Err("names no kwarg between its braces");
+        }
+        kwargs.push(kwarg);
+        rest = after;
+    }
+    if rest.contains('}') {
+        return Err("has a brace that is not opened");
+    }
+    Ok(kwargs)
+}
+
 /// What is wrong with a name, if anything.
 pub(crate) fn name_fault(name: &str) -> Option<&'static str> {
     let good = (1..=NAME_CHARACTERS).contains(&name.chars().count())

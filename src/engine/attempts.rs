@@ -1,4 +1,5 @@
-//! Attempts that run in this process: handing them out, passing on what they report, ending them.
+//! Attempts that run, in this process or outside: handing them out, passing on what they report,
+//! ending them.
 //! What becomes of a report is the loop's business.
 
 use std::collections::{HashMap, VecDeque};
@@ -9,23 +10,45 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use futures_util::FutureExt;
-use opstead_core::{Cursor, Failure, InfoUpdate, Lease, Operation};
+use opstead_core::{Cursor, Failure, InfoUpdate, Json, Lease, Operation, OperationState};
 use tokio::runtime;
+use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use super::executor::{Executor, Task, TaskContext};
+use super::outside::{Assignment, Handed, Seat};
 use super::reports::{Early, Report, Reports};
 use super::request::Request;
-use super::{Clock, EngineConfig, EngineHandle};
+use super::{Clock, EngineConfig, EngineHandle, SealBroken, Vault};
 
-/// What runs in this process.
+/// The code of an attempt whose kwargs cannot be read.
+const STORAGE_FAILED: i32 = 1014;
+
+/// What runs.
 pub(super) struct Attempts {
     handle: EngineHandle,
     clock: Arc<dyn Clock>,
     most_errors: usize,
+    vault: Vault,
     executors: HashMap<Arc<str>, Arc<dyn Executor>>,
     runtime: runtime::Handle,
-    running: HashMap<Cursor, Arc<Attempt>>,
+    running: HashMap<Cursor, Running>,
+    /// Attempts that were given up and have not returned yet, by operation.
+    lingering: HashMap<Cursor, JoinHandle<()>>,
+}
+
+/// An attempt and who carries it out.
+struct Running {
+    attempt: Arc<Attempt>,
+    hands: Hands,
+}
+
+/// Who carries an attempt out.
+enum Hands {
+    /// A task in this process.
+    Task(JoinHandle<()>),
+    /// An executor outside; none if its secrets could not be decrypted.
+    Seat(Option<Seat>),
 }
 
 /// One attempt that runs.
@@ -51,9 +74,11 @@ impl Attempts {
             handle,
             clock: config.clock.clone(),
             most_errors: config.limits.non_fatal_errors,
+            vault: config.vault.clone(),
             executors: executors.into_iter().map(by_name).collect(),
             runtime,
             running: HashMap::new(),
+            lingering: HashMap::new(),
         }
     }
 
@@ -74,11 +99,84 @@ impl Attempts {
 
     /// Hands an attempt to its executor.
     pub(super) fn start(&mut self, operation: &Operation, number: u32, executor: &Arc<str>) {
+        let attempt = self.attempt(operation, number);
+        let hands = match (self.kwargs(operation), self.executors.get(executor)) {
+            (Ok(kwargs), Some(executor)) => {
+                let executor = executor.clone();
+                Hands::Task(self.spawn(&attempt, executor, kwargs))
+            }
+            (Ok(kwargs), None) => self.hand(operation, &attempt, executor, kwargs),
+            (Err(error), _) => {
+                let failure =
+                    Failure::new(STORAGE_FAILED, &error.to_string(), "storageFailed", false);
+                // The loop may have ended; then the next start tries again.
+                let _ = self
+                    .handle
+                    .send(Request::Ended(attempt.lease, Err(failure)));
+                Hands::Seat(None)
+            }
+        };
+        let sequence = operation.subject.sequence;
+        self.running.insert(sequence, Running { attempt, hands });
+    }
+
+    /// An executor that has come back goes on with an attempt. If it was to stop meanwhile, it is
+    /// told so.
+    pub(super) fn resume(&mut self, operation: &Operation, seat: &Seat) {
+        let sequence = operation.subject.sequence;
+        let known = self.running.remove(&sequence);
+        let known = known.filter(|running| running.attempt.lease.attempt == operation.attempt);
+        let attempt = match known {
+            Some(running) => running.attempt,
+            None => self.attempt(operation, operation.attempt),
+        };
+        let hands = Hands::Seat(Some(seat.clone()));
+        self.running.insert(sequence, Running { attempt, hands });
+        if operation.state == OperationState::Canceling {
+            self.cancel(sequence);
+        }
+    }
+
+    /// What an attempt is told: with its secrets.
+    fn kwargs(&self, operation: &Operation) -> Result<Json, SealBroken> {
+        match operation.request.sealed() {
+            Some(sealed) => self.vault.open(sealed),
+            None => Ok(operation.request.kwargs.clone()),
+        }
+    }
+
+    /// Hands an attempt to an executor outside. If it has just gone, the core is about to hear so.
+    fn hand(
+        &self,
+        operation: &Operation,
+        attempt: &Attempt,
+        executor: &Arc<str>,
+        kwargs: Json,
+    ) -> Hands {
+        let request = &operation.request;
+        let conditions = request.conditions.as_ref();
+        let keeps_time = conditions.is_some_and(|asked| asked.holds_schedule);
+        let handed = Handed {
+            operation_id: attempt.operation_id.clone(),
+            lease: attempt.lease,
+            method_name: attempt.method_name.clone(),
+            version: request.version,
+            kwargs,
+            start_at: request.start_at().filter(|_| keeps_time),
+            start_before: request.start_before().filter(|_| keeps_time),
+        };
+        let outside = self.handle.outside();
+        let seat = outside.seat(executor);
+        outside.assign(executor, Assignment::Execute(Box::new(handed)));
+        Hands::Seat(seat)
+    }
+
+    fn attempt(&self, operation: &Operation, number: u32) -> Arc<Attempt> {
         let subject = &operation.subject;
         let errors_left = self
             .most_errors
             .saturating_sub(operation.non_fatal_errors.len());
-        let attempt = Arc::new(Attempt {
+        Arc::new(Attempt {
             lease: Lease {
                 sequence: subject.sequence,
                 attempt: number,
@@ -89,15 +187,23 @@ impl Attempts {
             reports: Mutex::new(Reports::new(errors_left)),
             clock: self.clock.clone(),
             handle: self.handle.clone(),
-        });
-        self.running.insert(subject.sequence, attempt.clone());
-        let executor = self
-            .executors
-            .get(executor)
-            .expect("only attached executors start")
-            .clone();
-        let arguments = operation.request.kwargs.clone();
+        })
+    }
+
+    fn spawn(
+        &mut self,
+        attempt: &Arc<Attempt>,
+        executor: Arc<dyn Executor>,
+        arguments: Json,
+    ) -> JoinHandle<()> {
+        // The one before may still be at work on the same things.
+        let before = self.lingering.remove(&attempt.lease.sequence);
+        let attempt = attempt.clone();
         self.runtime.spawn(async move {
+            if let Some(before) = before {
+                // However it ended, it has ended.
+                let _ = before.await;
+            }
             let context = TaskContext::new(attempt.clone());
             let work = async { executor.execute(context, arguments).await };
             let outcome = AssertUnwindSafe(work)
@@ -106,13 +212,50 @@ impl Attempts {
                 .unwrap_or_else(|panic| Err(panicked(&*panic)));
             // The loop may have ended; then the attempt is interrupted.
             let _ = attempt.handle.send(Request::Ended(attempt.lease, outcome));
-        });
+        })
     }
 
     /// Tells an attempt to stop.
     pub(super) fn cancel(&self, sequence: Cursor) {
-        if let Some(attempt) = self.running.get(&sequence) {
-            attempt.stop.cancel();
+        if let Some(running) = self.running.get(&sequence) {
+            self.stop(running);
+        }
+    }
+
+    fn stop(&self, Running { attempt, hands }: &Running) {
+        attempt.stop.cancel();
+        let outside = self.handle.outside();
+        if let Hands::Seat(Some(seat)) = hands
+            && outside.is_seated(seat)
+        {
+            let assignment = Assignment::Cancel {
+                operation_id: attempt.operation_id.clone(),
+                lease: attempt.lease,
+            };
+            outside.assign(seat.executor(), assignment);
+        }
+    }
+
+    /// Forgets an attempt that was interrupted.
+    pub(super) fn forget(&mut self, sequence: Cursor) {
+        self.running.remove(&sequence);
+    }
+
+    /// Takes progress of an attempt outside in; the loop looks at it next.
+    pub(super) fn note(&self, lease: Lease, update: InfoUpdate) {
+        if let Some(attempt) = self.get(lease) {
+            attempt.reports().progress(update, self.clock.uptime());
+        }
+    }
+
+    /// Tells an attempt to stop and waits for it no longer: whatever it still says is stale.
+    pub(super) fn give_up(&mut self, sequence: Cursor) {
+        self.lingering.retain(|_, task| !task.is_finished());
+        if let Some(running) = self.running.remove(&sequence) {
+            self.stop(&running);
+            if let Hands::Task(task) = running.hands {
+                self.lingering.insert(sequence, task);
+            }
         }
     }
 
@@ -120,7 +263,7 @@ impl Attempts {
     pub(super) fn cancel_all(&self) {
         self.running
             .values()
-            .for_each(|attempt| attempt.stop.cancel());
+            .for_each(|running| running.attempt.stop.cancel());
     }
 
     /// Forgets an attempt that is over.
@@ -148,6 +291,7 @@ impl Attempts {
         let now = self.clock.uptime();
         self.running
             .values()
+            .map(|running| &running.attempt)
             .filter(|attempt| attempt.reports().is_overdue(now))
             .map(|attempt| attempt.lease)
             .collect()
@@ -157,6 +301,7 @@ impl Attempts {
     fn get(&self, lease: Lease) -> Option<&Arc<Attempt>> {
         self.running
             .get(&lease.sequence)
+            .map(|running| &running.attempt)
             .filter(|attempt| attempt.lease == lease)
     }
 }

@@ -3,8 +3,9 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-use opstead_core::{Cursor, Event, Operation, Reply};
+use opstead_core::{Cursor, Event, Lease, Operation, Reply};
 
+use super::outside::Seat;
 use super::post::{Asker, Post};
 use super::{EngineError, Snapshot};
 use crate::journal::Block;
@@ -37,6 +38,8 @@ pub(super) enum Answer {
     Order(Asker<Answered<Reply>>, Answered<Reply>),
     Snapshot(Asker<Arc<Snapshot>>),
     Purge(Asker<Answered<usize>>, Answered<usize>),
+    Arrived(Seat, Asker<Answered<Vec<Lease>>>, Answered<Vec<Lease>>),
+    Said(Asker<Answered<Cursor>>, Answered<Cursor>),
 }
 
 impl Draft {
@@ -77,6 +80,8 @@ impl Answer {
             // Dropping it tells the reader that the engine is gone.
             Self::Snapshot(asker) => drop(asker),
             Self::Purge(asker, _) => post.add(asker, Err(EngineError::StorageFailed)),
+            Self::Arrived(_, asker, _) => post.add(asker, Err(EngineError::StorageFailed)),
+            Self::Said(asker, _) => post.add(asker, Err(EngineError::StorageFailed)),
         }
     }
 }

@@ -1,22 +1,23 @@
 //! The way into the engine, shared by everybody who wants something.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, Weak};
+use std::sync::{Arc, Mutex, RwLock, RwLockReadGuard, Weak};
 use std::time::Duration;
 
 use opstead_core::{
-    Claim, Cursor, Failure, Fault, Json, MethodKind, Operation, Order, Refusal, Register,
-    Registration, Reply, State,
+    After, Claim, Cursor, Declaration, Failure, Fault, Json, Lease, MethodKind, Operation,
+    OperationState, Order, Refusal, Register, Registration, Reply, Retry, State, Time,
 };
 use thiserror::Error;
 use tokio::sync::{mpsc, oneshot};
 
-use super::Changes;
 use super::executor::{Executor, Objects, QueryContext};
+use super::outside::{Outside, Seat};
 use super::post::Asker;
 use super::request::{MOST_WAITING_BYTES, PurgeTarget, Request};
-use super::schemas::Schemas;
+use super::schemas::{Compiled, Schemas};
+use super::{Changes, EngineConfig, Vault};
 use crate::journal::{Archive, Reader};
 
 /// How long a query may take.
@@ -35,9 +36,11 @@ struct Shared {
     /// Whether the loop has ended as it was told to. If it ended otherwise, nobody knows what
     /// became of an order.
     stopped: AtomicBool,
-    schemas: Schemas,
+    schemas: RwLock<Schemas>,
+    outside: Outside,
+    vault: Vault,
+    built_in: HashSet<String>,
     executors: HashMap<String, Arc<dyn Executor>>,
-    kinds: HashMap<String, MethodKind>,
     reader: Arc<dyn Reader>,
     latest: Mutex<Weak<Snapshot>>,
     changes: Arc<Changes>,
@@ -72,10 +75,46 @@ pub struct RegisterRequest {
     pub id: Option<Arc<str>>,
     /// Claims beside the declared ones.
     pub claims: Vec<Claim>,
+    /// In place of the declared weight.
+    pub weight: Option<u32>,
+    /// Not before.
+    pub start_at: Option<Time>,
+    /// Not later.
+    pub start_before: Option<Time>,
+    /// What must be done before it starts, and the states in which that may have ended.
+    pub after: Vec<(Arc<str>, Vec<OperationState>)>,
+    /// In place of what is declared.
+    pub retry: Option<Retry>,
+    /// The attempt that registers it.
+    pub lease: Option<Lease>,
+    /// Who carries that attempt out, if it is somebody outside of this process.
+    pub seat: Option<Seat>,
     /// The caller's labels.
     pub tags: Vec<Arc<str>>,
     /// Who asks.
     pub registered_by: Arc<str>,
+}
+
+impl RegisterRequest {
+    /// To run the method with these kwargs, and nothing else said.
+    pub fn new(method_name: &str, kwargs: Json, registered_by: &Arc<str>) -> Self {
+        Self {
+            method_name: method_name.into(),
+            version: None,
+            kwargs,
+            id: None,
+            claims: Vec::new(),
+            weight: None,
+            start_at: None,
+            start_before: None,
+            after: Vec::new(),
+            retry: None,
+            lease: None,
+            seat: None,
+            tags: Vec::new(),
+            registered_by: registered_by.clone(),
+        }
+    }
 }
 
 /// Why the engine did not do what it was asked.
@@ -109,6 +148,7 @@ pub enum EngineError {
 
 impl EngineHandle {
     pub(super) fn new(
+        config: &EngineConfig,
         schemas: Schemas,
         executors: &[Arc<dyn Executor>],
         reader: Arc<dyn Reader>,
@@ -121,19 +161,22 @@ impl EngineHandle {
                 .into_iter()
                 .map(move |method| (method.name.to_string(), executor.clone()))
         };
-        let kinds = |executor: &Arc<dyn Executor>| {
-            let methods = executor.declarations();
-            methods
-                .into_iter()
-                .map(|method| (method.name.to_string(), method.kind))
-        };
+        let subsystem = |method: Arc<Declaration>| method.subsystem().to_owned();
+        let own = executors.iter().flat_map(|executor| {
+            let methods = executor.declarations().into_iter();
+            methods.map(subsystem).chain([executor.name().to_owned()])
+        });
+        let switched_off = config.built_in.iter().map(|name| (*name).to_owned());
+        let built_in = own.chain(switched_off);
         let shared = Arc::new(Shared {
             requests,
             waiting_bytes: AtomicUsize::new(0),
             stopped: AtomicBool::new(false),
-            schemas,
+            schemas: RwLock::new(schemas),
+            outside: Outside::new(config.lease_ms),
+            vault: config.vault.clone(),
+            built_in: built_in.collect(),
             executors: executors.iter().flat_map(by_method).collect(),
-            kinds: executors.iter().flat_map(kinds).collect(),
             reader,
             latest: Mutex::new(Weak::new()),
             changes: Arc::new(Changes::default()),
@@ -148,18 +191,34 @@ impl EngineHandle {
         &self,
         request: RegisterRequest,
     ) -> impl Future<Output = Result<Registration, EngineError>> + Send + use<> {
-        let sent = self.check_kwargs(&request).and_then(|()| {
-            self.order(Order::Register(Box::new(Register {
+        let sent = self.check_kwargs(&request).and_then(|hidden| {
+            let sealed = hidden
+                .as_ref()
+                .map(|_| self.shared.vault.seal(&request.kwargs));
+            let order = Order::Register(Box::new(Register {
                 method_name: request.method_name,
                 version: request.version,
-                kwargs: request.kwargs,
+                kwargs: hidden.unwrap_or(request.kwargs),
+                sealed,
                 id: request.id,
                 ulid: "".into(),
                 claims: request.claims,
+                weight: request.weight,
+                start_at: request.start_at,
+                start_before: request.start_before,
+                after: request.after.into_iter().map(after).collect(),
+                retry: request.retry,
+                lease: request.lease,
                 tags: request.tags,
                 registered_by: request.registered_by,
                 ended: None,
-            })))
+            }));
+            let (reply, answer) = Asker::new();
+            self.ask(match request.seat {
+                Some(seat) => Request::Child(seat, order, reply),
+                None => Request::Order(order, reply),
+            })?;
+            Ok(answer)
         });
         let handle = self.clone();
         async move {
@@ -187,7 +246,7 @@ impl EngineHandle {
 
     /// Whether a method is declared, and as what.
     pub fn method_kind(&self, method_name: &str) -> Option<MethodKind> {
-        self.shared.kinds.get(method_name).copied()
+        self.schemas().kind(method_name)
     }
 
     /// Removes ended operations for good, handed over like a registration. Answers how many were
@@ -208,18 +267,19 @@ impl EngineHandle {
         kwargs: Json,
         objects: Arc<dyn Objects>,
     ) -> Result<Json, EngineError> {
-        self.shared
-            .schemas
+        self.schemas()
             .check(method_name, None, &kwargs)
             .map_err(invalid)?;
         let unavailable = || EngineError::ExecutorUnavailable {
             method_name: Arc::from(method_name),
         };
-        let executor = self
-            .shared
-            .executors
-            .get(method_name)
-            .ok_or_else(unavailable)?;
+        let Some(executor) = self.shared.executors.get(method_name) else {
+            let answer = tokio::time::timeout(QUERY_TIMEOUT, self.ask_outside(method_name, kwargs));
+            return match answer.await.ok().flatten() {
+                Some(answer) => answer.map_err(EngineError::QueryFailed),
+                None => Err(unavailable()),
+            };
+        };
         let context = QueryContext {
             method_name: method_name.into(),
             objects,
@@ -303,9 +363,36 @@ impl EngineHandle {
         snapshot
     }
 
-    fn check_kwargs(&self, request: &RegisterRequest) -> Result<(), EngineError> {
-        self.shared
-            .schemas
+    /// Executors outside of this process.
+    pub(super) fn outside(&self) -> &Outside {
+        &self.shared.outside
+    }
+
+    /// Whether a subsystem or executor is, or would be, within this process.
+    pub(super) fn is_built_in(&self, name: &str) -> bool {
+        self.shared.built_in.contains(name)
+    }
+
+    /// A method is declared from here on.
+    pub(super) fn declare(&self, declaration: &Declaration, schema: Compiled) {
+        let mut schemas = self.shared.schemas.write();
+        let schemas = schemas.as_mut().expect("nobody panics with this lock");
+        schemas.declare(declaration, schema);
+    }
+
+    fn schemas(&self) -> RwLockReadGuard<'_, Schemas> {
+        let schemas = self.shared.schemas.read();
+        schemas.expect("nobody panics with this lock")
+    }
+
+    async fn ask_outside(&self, method_name: &str, kwargs: Json) -> Option<Result<Json, Failure>> {
+        let mut asked = self.shared.outside.ask(&method_name.into(), kwargs)?;
+        asked.answer().await
+    }
+
+    /// Checks the kwargs. Answers them without their secrets if there are any.
+    fn check_kwargs(&self, request: &RegisterRequest) -> Result<Option<Json>, EngineError> {
+        self.schemas()
             .check(&request.method_name, request.version, &request.kwargs)
             .map_err(invalid)
     }
@@ -320,7 +407,7 @@ impl EngineHandle {
     }
 
     /// Sends a caller's request, if there is room for it.
-    fn ask(&self, request: Request) -> Result<(), EngineError> {
+    pub(super) fn ask(&self, request: Request) -> Result<(), EngineError> {
         let bytes = request.bytes();
         let waiting = &self.shared.waiting_bytes;
         if waiting.fetch_add(bytes, Ordering::Relaxed) + bytes > MOST_WAITING_BYTES {
@@ -332,7 +419,7 @@ impl EngineHandle {
         self.send(request)
     }
 
-    async fn answer<T>(
+    pub(super) async fn answer<T>(
         &self,
         answer: oneshot::Receiver<Result<T, EngineError>>,
     ) -> Result<T, EngineError> {
@@ -348,6 +435,15 @@ impl EngineHandle {
     }
 }
 
-fn invalid(faults: Vec<Fault>) -> EngineError {
+/// The loop adds who has ended.
+fn after((id, states): (Arc<str>, Vec<OperationState>)) -> After {
+    After {
+        id,
+        states,
+        ended: None,
+    }
+}
+
+pub(super) fn invalid(faults: Vec<Fault>) -> EngineError {
     EngineError::Refused(Refusal::Invalid { faults })
 }

@@ -13,6 +13,15 @@ pub mod executor;
 mod handle;
 pub use handle::{EngineError, EngineHandle, RegisterRequest, Snapshot};
 
+mod outside;
+pub use outside::{Assignment, Handed, Outlet, Seat};
+
+mod attach;
+pub use attach::{AttachRequest, Said};
+
+mod vault;
+pub use vault::{SealBroken, Vault};
+
 mod post;
 
 mod request;
@@ -24,6 +33,8 @@ pub use changes::{Changes, Listener};
 mod turn;
 
 mod draft;
+
+mod alarm;
 
 mod attempts;
 
@@ -55,10 +66,18 @@ use crate::journal::{AppendError, Block, Journal, ReadError};
 pub struct EngineConfig {
     /// Bounds that decisions keep.
     pub limits: Limits,
+    /// The weight that all that runs may have together.
+    pub capacity: u32,
     /// How long things are kept.
     pub retention: Retention,
     /// A checkpoint is due after so many events; sooner if they are large.
     pub checkpoint_events: Cursor,
+    /// How long the attempts of an executor outside of this process are kept when it is gone.
+    pub lease_ms: u64,
+    /// Names of subsystems and executors within this process, also of those that are switched off.
+    pub built_in: Vec<&'static str>,
+    /// Encrypts secrets.
+    pub vault: Vault,
     /// How often the loop looks after what nobody reminds it of: progress that lies unsaid, and
     /// housekeeping.
     pub tick: Duration,
@@ -70,6 +89,10 @@ impl Default for EngineConfig {
     fn default() -> Self {
         Self {
             limits: Limits::default(),
+            capacity: 100,
+            lease_ms: 30_000,
+            built_in: Vec::new(),
+            vault: Vault::fleeting(),
             retention: Retention::default(),
             checkpoint_events: 200_000,
             tick: Duration::from_millis(250),
@@ -100,12 +123,14 @@ impl Engine {
         runtime: runtime::Handle,
         observer: Observer,
     ) -> Result<Self, StartError> {
-        let schemas = schemas::Schemas::compile(&executors)?;
-        let (handle, requests) = EngineHandle::new(schemas, &executors, journal.reader());
-        let orders = turn::attachments(&state, &executors);
+        let schemas = schemas::Schemas::compile(&state, &executors)?;
+        let (handle, requests) = EngineHandle::new(&config, schemas, &executors, journal.reader());
+        let orders = turn::first_orders(&config, &state, &executors);
+        let alarm = alarm::Alarm::new(&runtime, handle.clone());
         let attempts = attempts::Attempts::new(&config, handle.clone(), executors, runtime);
         let channel = (handle.clone(), requests);
-        let mut engine = turn::Loop::new(config, journal, state, channel, attempts, observer)?;
+        let mut engine =
+            turn::Loop::new(config, journal, state, channel, attempts, alarm, observer)?;
         engine.begin(orders)?;
         let thread = std::thread::Builder::new()
             .name("engine".to_owned())

@@ -2,10 +2,14 @@
 
 use std::sync::Arc;
 
-use opstead_core::{Failure, Json, Lease, Order, Purged, Register, Reply, Resource};
+use opstead_core::{
+    Cursor, Failure, Json, Lease, Order, Purged, Register, Reply, Resource, Verdict,
+};
 
 use super::Snapshot;
+use super::attach::{Arrival, Said};
 use super::draft::Answered;
+use super::outside::Seat;
 use super::post::Asker;
 
 /// The most bytes of requests that may wait, about; beyond it callers are told to come back.
@@ -22,9 +26,21 @@ pub(super) enum Request {
     Order(Order, Asker<Answered<Reply>>),
     Snapshot(Asker<Arc<Snapshot>>),
     Purge(PurgeTarget, Asker<Answered<usize>>),
+    /// A registration by an attempt of an executor outside.
+    Child(Seat, Order, Asker<Answered<Reply>>),
+    /// An executor outside has come.
+    Arrived(Box<Arrival>, Asker<Answered<Vec<Lease>>>),
+    /// An executor outside has said something.
+    Said(Seat, Box<Said>, Asker<Answered<Cursor>>),
+    /// An executor outside has gone.
+    Left(Seat),
+    /// Executors outside can come from now on.
+    Listening,
     /// An executor has said something about its attempt.
     Reports(Lease),
     Ended(Lease, Result<Json, Failure>),
+    /// A moment has come for which something waited.
+    Due,
     Tick,
     Stop,
 }
@@ -43,14 +59,25 @@ impl Request {
     /// bounded where it arises.
     pub(super) fn bytes(&self) -> usize {
         match self {
-            Self::Order(Order::Register(register), _) => REQUEST_BYTES + register_bytes(register),
+            Self::Order(Order::Register(register), _)
+            | Self::Child(_, Order::Register(register), _) => {
+                REQUEST_BYTES + register_bytes(register)
+            }
+            Self::Arrived(arrival, _) => REQUEST_BYTES * (1 + arrival.declarations.len()),
+            Self::Said(_, said, _) => REQUEST_BYTES + said_bytes(said),
             Self::Order(Order::Cancel { id, .. }, _) => REQUEST_BYTES + id.len(),
-            Self::Order(..) | Self::Snapshot(_) => REQUEST_BYTES,
+            Self::Order(..) | Self::Child(..) | Self::Snapshot(_) => REQUEST_BYTES,
             Self::Purge(PurgeTarget::Ids(ids), _) => REQUEST_BYTES + texts_bytes(ids),
             Self::Purge(PurgeTarget::Operations(operations), _) => {
                 REQUEST_BYTES + operations.len() * ITEM_BYTES
             }
-            Self::Reports(_) | Self::Ended(..) | Self::Tick | Self::Stop => 0,
+            Self::Reports(_)
+            | Self::Ended(..)
+            | Self::Left(_)
+            | Self::Listening
+            | Self::Due
+            | Self::Tick
+            | Self::Stop => 0,
         }
     }
 }
@@ -61,9 +88,34 @@ fn register_bytes(register: &Register) -> usize {
         let Resource { kind, id } = &*claim.resource;
         ITEM_BYTES + kind.len() + id.len()
     });
+    let after = register.after.iter();
+    let after = after.map(|earlier| ITEM_BYTES + earlier.id.len());
     let id = register.id.as_ref().map_or(0, |id| id.len());
     let names = register.method_name.len() + id + texts_bytes(&register.tags);
-    register.kwargs.as_str().len() + names + claims.sum::<usize>()
+    let sealed = register.sealed.as_ref().map_or(0, |sealed| sealed.len());
+    register.kwargs.as_str().len() + sealed + names + claims.chain(after).sum::<usize>()
+}
+
+/// What an executor wrote; each of these is bounded where it comes from.
+fn said_bytes(said: &Said) -> usize {
+    let failure = |failure: &Failure| {
+        let data = failure.data.as_ref();
+        failure.message.len() + data.map_or(0, |data| data.as_str().len())
+    };
+    match said {
+        Said::Update { update, error, .. } => {
+            let data = update
+                .as_ref()
+                .and_then(|update| update.extra_data.as_ref());
+            data.map_or(0, |data| data.as_str().len()) + error.as_ref().map_or(0, failure)
+        }
+        Said::End { verdict, .. } => match verdict {
+            Verdict::Completed(result) => result.as_str().len(),
+            Verdict::Failed(error) => failure(error),
+        },
+        Said::Publish { info, .. } => info.extra_data.as_str().len(),
+        Said::Capacity(_) | Said::Retire { .. } => 0,
+    }
 }
 
 fn texts_bytes(texts: &[Arc<str>]) -> usize {

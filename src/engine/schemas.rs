@@ -1,11 +1,11 @@
-//! Checking kwargs against the JSON Schema that a method declares: all faults, each with its
-//! pointer.
+//! What is declared of each method: its kind, and the JSON Schema that its kwargs are checked
+//! against, all faults with their pointers. Declarations outlive the executors that made them.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use boon::{Compiler, SchemaIndex, UrlLoader, ValidationError};
-use opstead_core::{Declaration, Fault, Json};
+use opstead_core::{Declaration, Fault, Json, MethodKind, State};
 use serde_json::Value;
 
 use super::StartError;
@@ -14,15 +14,23 @@ use super::executor::Executor;
 /// Where compiled schemas live. No such address is ever fetched.
 const ADDRESS: &str = "opstead:///kwargs";
 
-/// The compiled schemas of all declared methods.
+/// All declared methods, with their compiled schemas.
 #[derive(Default)]
 pub(super) struct Schemas {
     /// By method, the versions in ascending order.
-    methods: HashMap<String, Vec<(u32, Compiled)>>,
+    methods: HashMap<Arc<str>, Vec<Declared>>,
+}
+
+/// One version of a method.
+struct Declared {
+    version: u32,
+    kind: MethodKind,
+    secrets: Vec<Arc<str>>,
+    schema: Compiled,
 }
 
 /// One schema; nothing for a method that takes any object.
-struct Compiled(Option<(boon::Schemas, SchemaIndex)>);
+pub(super) struct Compiled(Option<(boon::Schemas, SchemaIndex)>);
 
 /// A schema is whole in itself: nothing is loaded from a file or the network.
 struct NoLoader;
@@ -34,55 +42,81 @@ impl UrlLoader for NoLoader {
 }
 
 impl Schemas {
-    pub(super) fn compile(executors: &[Arc<dyn Executor>]) -> Result<Self, StartError> {
+    /// Of what these executors declare, and of what was declared before and is kept in the state.
+    pub(super) fn compile(
+        state: &State,
+        executors: &[Arc<dyn Executor>],
+    ) -> Result<Self, StartError> {
+        // The executors come last, as they replace what was declared under the same version.
+        let declared = state.declarations().cloned().chain(
+            executors
+                .iter()
+                .flat_map(|executor| executor.declarations()),
+        );
+        let latest: BTreeMap<_, _> = declared
+            .map(|method| ((method.name.clone(), method.version), method))
+            .collect();
         let mut schemas = Self::default();
-        for declaration in executors
-            .iter()
-            .flat_map(|executor| executor.declarations())
-        {
-            let compiled = Compiled::new(&declaration).map_err(|message| StartError::Schema {
-                method: declaration.name.to_string(),
+        for ((name, _), declaration) in latest {
+            let schema = Compiled::new(&declaration).map_err(|message| StartError::Schema {
+                method: name.to_string(),
                 message,
             })?;
-            let versions = schemas
-                .methods
-                .entry(declaration.name.to_string())
-                .or_default();
-            versions.push((declaration.version, compiled));
-            versions.sort_by_key(|(version, _)| *version);
+            schemas.declare(&declaration, schema);
         }
         Ok(schemas)
     }
 
-    /// Checks kwargs. A method or version that nobody declares is left to the core to refuse.
+    /// Adds a method, or puts it in the place of the same version.
+    pub(super) fn declare(&mut self, declaration: &Declaration, schema: Compiled) {
+        let versions = self.methods.entry(declaration.name.clone()).or_default();
+        versions.retain(|known| known.version != declaration.version);
+        let place = versions.partition_point(|known| known.version < declaration.version);
+        let declared = Declared {
+            version: declaration.version,
+            kind: declaration.kind,
+            secrets: declaration.secrets.clone(),
+            schema,
+        };
+        versions.insert(place, declared);
+    }
+
+    /// Whether a method is declared, and as what in its highest version.
+    pub(super) fn kind(&self, method: &str) -> Option<MethodKind> {
+        self.methods.get(method)?.last().map(|highest| highest.kind)
+    }
+
+    /// Checks kwargs. Answers them without their secrets, if there are any. A method or version
+    /// that nobody declares is left to the core to refuse.
     pub(super) fn check(
         &self,
         method: &str,
         version: Option<u32>,
         kwargs: &Json,
-    ) -> Result<(), Vec<Fault>> {
+    ) -> Result<Option<Json>, Vec<Fault>> {
         let versions = self
             .methods
             .get(method)
             .map(Vec::as_slice)
             .unwrap_or_default();
-        let wanted = |(known, _): &&(u32, Compiled)| version.is_none_or(|wanted| wanted == *known);
-        match versions.iter().rfind(wanted) {
-            Some((_, Compiled(Some((schemas, index))))) => {
-                let value: Value = kwargs
-                    .parse()
-                    .map_err(|error| vec![Fault::new("/kwargs", error.to_string())])?;
-                schemas
-                    .validate(&value, *index)
-                    .map_err(|error| faults(&error))
-            }
-            _ => Ok(()),
+        let wanted = |known: &&Declared| version.is_none_or(|wanted| wanted == known.version);
+        let Some(found) = versions.iter().rfind(wanted) else {
+            return Ok(None);
+        };
+        if let Compiled(Some((schemas, index))) = &found.schema {
+            let value: Value = kwargs
+                .parse()
+                .map_err(|error| vec![Fault::new("/kwargs", error.to_string())])?;
+            schemas
+                .validate(&value, *index)
+                .map_err(|error| discreet(faults(&error), &found.secrets))?;
         }
+        Ok(kwargs.hiding(&found.secrets))
     }
 }
 
 impl Compiled {
-    fn new(declaration: &Declaration) -> Result<Self, String> {
+    pub(super) fn new(declaration: &Declaration) -> Result<Self, String> {
         let Some(schema) = &declaration.kwargs_schema else {
             return Ok(Self(None));
         };
@@ -98,6 +132,25 @@ impl Compiled {
             .map_err(|error| error.to_string())?;
         Ok(Self(Some((schemas, index))))
     }
+}
+
+/// Faults may cite the value that they are about, which must not be if it is a secret.
+fn discreet(mut faults: Vec<Fault>, secrets: &[Arc<str>]) -> Vec<Fault> {
+    let pointer = |place: &Arc<str>| match place.starts_with('/') {
+        true => format!("/kwargs{place}"),
+        false => format!("/kwargs/{}", place.replace('~', "~0").replace('/', "~1")),
+    };
+    let secrets: Vec<_> = secrets.iter().map(pointer).collect();
+    for fault in &mut faults {
+        let is_within = |secret: &String| {
+            let rest = fault.pointer.strip_prefix(secret.as_str());
+            rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+        };
+        if secrets.iter().any(is_within) {
+            fault.message = "is not what the method's schema asks for".to_owned();
+        }
+    }
+    faults
 }
 
 /// The faults at the leaves; the branches only say that something below is wrong.

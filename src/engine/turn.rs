@@ -1,15 +1,18 @@
 //! The loop: gather, decide, append, release. One turn makes one block.
 
+mod outside;
+
 use std::collections::{HashSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
 use opstead_core::{
-    Change, Command, EventBody, Executed, Failure, InfoUpdate, Json, Lease, Operation,
-    OperationEvent, Order, Purged, Register, Reply, State, Time, Verdict,
+    Change, Command, EventBody, Executed, Failure, InfoUpdate, Json, Lease, Moment, Operation,
+    OperationEvent, Order, Purged, Register, Reply, State, Steady, Verdict,
 };
 use tokio::sync::mpsc;
 
+use super::alarm::Alarm;
 use super::attempts::Attempts;
 use super::draft::{Answer, Draft};
 use super::executor::Executor;
@@ -41,27 +44,39 @@ pub(super) struct Loop {
     housekeeping: Housekeeping,
     observer: Observer,
     ulids: ulid::Generator,
-    now: Time,
+    alarm: Alarm,
+    now: Moment,
     /// Read before `now`: what is due by it is due by the time of day too.
     uptime: Duration,
+    /// Where the steady clock goes on, and the uptime at that moment.
+    steady: (Steady, Duration),
     stopping: bool,
 }
 
-/// What attaches these executors and detaches all others that the state knows.
-pub(super) fn attachments(state: &State, executors: &[Arc<dyn Executor>]) -> Vec<Order> {
+/// What sets the capacity, attaches these executors, and detaches all others that the state knows.
+pub(super) fn first_orders(
+    config: &EngineConfig,
+    state: &State,
+    executors: &[Arc<dyn Executor>],
+) -> Vec<Order> {
+    let capacity = config.capacity;
     let names: HashSet<_> = executors.iter().map(|executor| executor.name()).collect();
     let gone = state
         .executors()
         .filter(|known| !names.contains(&*known.name));
     let detach = gone.map(|known| Order::Detach {
         executor: known.name.clone(),
+        // One that is switched off will not come back.
+        keep_ms: (!config.built_in.contains(&&*known.name)).then_some(config.lease_ms),
     });
     let attach = executors.iter().map(|executor| Order::Attach {
         executor: executor.name().into(),
         capacity: executor.capacity(),
         declarations: executor.declarations(),
+        resume: Vec::new(),
     });
-    detach.chain(attach).collect()
+    let set = std::iter::once(Order::SetCapacity { capacity });
+    set.chain(detach).chain(attach).collect()
 }
 
 impl Loop {
@@ -71,12 +86,14 @@ impl Loop {
         state: State,
         (handle, requests): (EngineHandle, mpsc::UnboundedReceiver<Request>),
         attempts: Attempts,
+        alarm: Alarm,
         observer: Observer,
     ) -> Result<Self, ReadError> {
         let checkpoint = journal.reader().checkpoint()?;
         let checkpoint = checkpoint.map_or(0, |newest| newest.head);
         Ok(Self {
             housekeeping: Housekeeping::new(&config, checkpoint),
+            steady: (state.steady(), config.clock.uptime()),
             config,
             journal,
             state,
@@ -86,7 +103,8 @@ impl Loop {
             attempts,
             observer,
             ulids: ulid::Generator::new(),
-            now: Time(0),
+            alarm,
+            now: Moment::default(),
             uptime: Duration::ZERO,
             stopping: false,
         })
@@ -128,7 +146,7 @@ impl Loop {
         if self.stopping {
             return false;
         }
-        if self.inbox.is_empty() && self.state.is_settled() {
+        if self.inbox.is_empty() && self.state.is_settled(self.now) {
             match self.requests.blocking_recv() {
                 Some(request) => self.inbox.push_back(request),
                 None => return false,
@@ -144,8 +162,8 @@ impl Loop {
 
     fn decide(&mut self) -> Draft {
         let mut draft = Draft::default();
-        if !self.state.is_settled() {
-            self.report(Order::ContinueWake, &mut draft);
+        if !self.state.is_settled(self.now) {
+            self.report(Order::Continue, &mut draft);
         }
         while !self.stopping
             && draft.bytes < MOST_BLOCK_BYTES
@@ -172,6 +190,26 @@ impl Loop {
             }
             Request::Reports(lease) => self.hear(lease, false, draft),
             Request::Ended(lease, outcome) => self.end(lease, outcome, draft),
+            Request::Child(seat, order, reply) => {
+                let answer = self
+                    .check_parent(&order, &seat)
+                    .and_then(|()| self.prepare(order, draft))
+                    .and_then(|order| self.execute(order, draft));
+                draft.answers.push(Answer::Order(reply, answer));
+            }
+            Request::Arrived(arrival, reply) => {
+                let seat = arrival.seat.clone();
+                let accepted = self.arrive(*arrival, draft);
+                draft.answers.push(Answer::Arrived(seat, reply, accepted));
+            }
+            Request::Said(seat, said, reply) => {
+                let taken = self.take_said(&seat, *said, draft);
+                draft.answers.push(Answer::Said(reply, taken));
+            }
+            Request::Left(seat) => self.leave(&seat, draft),
+            Request::Listening => self.listen(draft),
+            // Whatever is due is done at the beginning of each turn.
+            Request::Due => {}
             Request::Tick => self.tick(draft),
             Request::Stop => self.stopping = true,
         }
@@ -193,6 +231,7 @@ impl Loop {
         draft: &Draft,
     ) -> Result<(), EngineError> {
         if let Some(id) = &register.id {
+            self.match_secrets(id, &mut register.sealed);
             register.ended = self.ended(id, draft)?;
             if register.ended.is_some() || self.state.operation(id).is_some() {
                 // It was registered before: the answer takes no space on disk.
@@ -206,12 +245,30 @@ impl Loop {
                 .to_string()
                 .into();
         }
+        for earlier in &mut register.after {
+            earlier.ended = self.ended(&earlier.id, draft)?;
+        }
         if self.journal.is_low_on_space() {
             return Err(EngineError::Overloaded {
                 what: "the disk is nearly full",
             });
         }
         Ok(())
+    }
+
+    /// The same secrets are never encrypted to the same text, so whether they are the same is found
+    /// out here: then they are given the text of the earlier registration.
+    fn match_secrets(&self, id: &str, sealed: &mut Option<Arc<str>>) {
+        let Some(operation) = self.state.operation(id) else {
+            return;
+        };
+        if let (Some(known), Some(asked)) = (operation.request.sealed(), &*sealed)
+            && let (Ok(before), Ok(now)) =
+                (self.config.vault.open(known), self.config.vault.open(asked))
+            && before.same_as(&now)
+        {
+            *sealed = Some(known.clone());
+        }
     }
 
     /// The ended operation of that id, if no open one bears it.
@@ -351,12 +408,13 @@ impl Loop {
             self.housekeeping.appended(bytes);
         }
         self.release(&block, answers);
+        self.alarm.set(&self.state, self.now);
         if ticked {
             self.housekeeping.tick(
                 &self.handle,
                 &self.state,
                 &mut *self.journal,
-                self.now,
+                self.now.time,
                 self.uptime,
             );
         }
@@ -376,6 +434,13 @@ impl Loop {
                 Answer::Order(asker, answer) => post.add(asker, answer),
                 Answer::Snapshot(asker) => post.add(asker, self.handle.share(&self.state)),
                 Answer::Purge(asker, count) => post.add(asker, count),
+                Answer::Said(asker, taken) => post.add(asker, taken),
+                Answer::Arrived(seat, asker, accepted) => {
+                    for lease in accepted.iter().flatten() {
+                        self.resume(*lease, &seat);
+                    }
+                    post.add(asker, accepted);
+                }
             }
         }
         post.deliver();
@@ -392,13 +457,19 @@ impl Loop {
         match &event.change {
             // A daemon that ends begins nothing more; the next one will.
             Change::Started { .. } if self.stopping => {}
-            Change::Started { attempt, executor } => {
+            Change::Started {
+                attempt, executor, ..
+            } => {
                 // What ended within the block was never handed out.
                 if let Some(operation) = self.state.operation_at(sequence) {
                     self.attempts.start(operation, *attempt, executor);
                 }
             }
             Change::CancelRequested => self.attempts.cancel(sequence),
+            // Interrupted: whoever had it is gone, or has another.
+            Change::Retrying | Change::Canceled(_) => self.attempts.forget(sequence),
+            // The loop knows already of an attempt that ended by itself.
+            Change::AttemptFailed { .. } | Change::Failed(_) => self.attempts.give_up(sequence),
             _ => {}
         }
     }
@@ -406,6 +477,11 @@ impl Loop {
     /// Reads the clock once a turn. While the daemon runs, times in the log never go back.
     fn read_clock(&mut self) {
         self.uptime = self.config.clock.uptime();
-        self.now = self.now.max(self.config.clock.now());
+        let (begin, since) = self.steady;
+        let passed = self.uptime.saturating_sub(since);
+        self.now = Moment {
+            time: self.now.time.max(self.config.clock.now()),
+            steady: Steady(begin.0 + passed.as_millis() as u64),
+        };
     }
 }

@@ -2,6 +2,7 @@
 //! answer or error out.
 
 mod alerts;
+mod executors;
 mod list;
 mod objects;
 mod operations;
@@ -15,6 +16,7 @@ use std::time::Instant;
 use opstead_schema::params::FilterType;
 use opstead_schema::{ErrorObject, Limits};
 
+use self::executors::Seats;
 use super::errors;
 use super::method::Answerer;
 use crate::alerts::Hub;
@@ -31,6 +33,9 @@ pub struct Api {
     hub: Arc<Hub>,
     log_id: Arc<str>,
     limits: Limits,
+    /// How long attempts of an executor are kept when it is gone.
+    lease_ms: u64,
+    seats: Seats,
     started: Instant,
 }
 
@@ -39,10 +44,12 @@ impl Api {
     pub fn new(engine: EngineHandle, hub: Arc<Hub>, limits: Limits) -> Self {
         let log_id = engine.reader().log_id().into();
         Self {
-            engine,
             hub,
             log_id,
             limits,
+            lease_ms: engine.lease_ms(),
+            seats: Seats::default(),
+            engine,
             started: Instant::now(),
         }
     }

@@ -1,5 +1,8 @@
 //! Conversion between the core's values and the wire's. Nothing else knows both.
 
+mod executors;
+pub(super) use executors::{declared, encode_assignment, update, update_bytes};
+
 use std::sync::Arc;
 
 use opstead_core as core;
@@ -18,12 +21,14 @@ pub(super) fn time(time: core::Time) -> Timestamp {
 pub(super) fn state(state: core::OperationState) -> wire::OperationState {
     use core::OperationState as Core;
     match state {
+        Core::Scheduled => wire::OperationState::Scheduled,
         Core::Waiting => wire::OperationState::Waiting,
         Core::Running => wire::OperationState::Running,
         Core::Canceling => wire::OperationState::Canceling,
         Core::Completed => wire::OperationState::Completed,
         Core::Failed => wire::OperationState::Failed,
         Core::Canceled => wire::OperationState::Canceled,
+        Core::Skipped => wire::OperationState::Skipped,
     }
 }
 
@@ -80,8 +85,12 @@ pub(super) fn reason(reason: &core::Reason) -> wire::Reason {
     wire::Reason {
         cause: match reason.cause {
             core::Cause::Resource => wire::Cause::Resource,
+            core::Cause::Capacity => wire::Cause::Capacity,
             core::Cause::Executor => wire::Cause::Executor,
             core::Cause::Version => wire::Cause::Version,
+            core::Cause::StartTime => wire::Cause::StartTime,
+            core::Cause::Dependency => wire::Cause::Dependency,
+            core::Cause::RetryDelay => wire::Cause::RetryDelay,
         },
         resource: reason.resource.as_ref().map(resource),
         operation: reason.operation.map(claim_operation),
@@ -133,13 +142,57 @@ pub(super) fn task(operation: &core::Operation) -> wire::TaskInfo {
     }
 }
 
+/// The state, where the core knows it: of flows it knows none yet.
+fn core_state(state: wire::OperationState) -> Option<core::OperationState> {
+    let mut known = core::OperationState::ALL.into_iter();
+    known.find(|known| self::state(*known) == state)
+}
+
+/// What an operation is to follow. Fails at the place of a state that none can end in.
+pub(super) fn after(
+    after: Vec<wire::Dependency>,
+) -> Result<Vec<(Arc<str>, Vec<core::OperationState>)>, String> {
+    let earlier = |(index, earlier): (usize, wire::Dependency)| {
+        let states = earlier.states.into_iter().map(core_state);
+        let states = states.collect::<Option<_>>();
+        let states = states.ok_or_else(|| format!("/after/{index}/states"))?;
+        Ok((earlier.id.into(), states))
+    };
+    after.into_iter().enumerate().map(earlier).collect()
+}
+
+pub(super) fn retry(retry: wire::RetryPolicy) -> core::Retry {
+    core::Retry {
+        max_attempts: retry.max_attempts,
+        initial_ms: retry.initial_ms,
+        factor: retry.factor,
+        max_ms: retry.max_ms,
+    }
+}
+
+fn parent(subject: &core::Subject) -> Option<String> {
+    let parent = subject.parent.as_ref();
+    parent.map(|parent| parent.id.to_string())
+}
+
+fn dependency(earlier: &core::Dependency) -> wire::Dependency {
+    wire::Dependency {
+        id: earlier.id.to_string(),
+        states: earlier.states.iter().copied().map(state).collect(),
+    }
+}
+
 /// The whole record; `reasons` are those of the same moment.
 pub(super) fn operation(operation: &core::Operation, reasons: &[core::Reason]) -> wire::Operation {
     let (subject, request) = (&operation.subject, &operation.request);
     let (result, error) = match &operation.outcome {
         None => (None, None),
         Some(core::Outcome::Completed(result)) => (Some(json(result)), None),
-        Some(core::Outcome::Failed(given) | core::Outcome::Canceled(given)) => {
+        Some(
+            core::Outcome::Failed(given)
+            | core::Outcome::Canceled(given)
+            | core::Outcome::Skipped(given),
+        ) => {
             let error = failure(given);
             (
                 Some(wire::to_json(&error).expect("an error is JSON")),
@@ -167,15 +220,15 @@ pub(super) fn operation(operation: &core::Operation, reasons: &[core::Reason]) -
                 operation: claim_operation(held.operation),
             })
             .collect(),
-        weight: 0,
+        weight: request.weight(),
         tags: request.tags.iter().map(ToString::to_string).collect(),
         registered_at: time(request.registered_at),
-        start_at: None,
-        start_before: None,
+        start_at: request.start_at().map(time),
+        start_before: request.start_before().map(time),
         started_at: operation.started_at.map(time),
         finished_at: operation.finished_at.map(time),
         attempt: operation.attempt,
-        max_attempts: 1,
+        max_attempts: request.max_attempts(),
         executor: operation.executor.as_ref().map(ToString::to_string),
         result,
         error,
@@ -184,9 +237,13 @@ pub(super) fn operation(operation: &core::Operation, reasons: &[core::Reason]) -
             .iter()
             .map(non_fatal_error)
             .collect(),
-        parent: None,
-        spawned_tasks: Vec::new(),
-        after: Vec::new(),
+        parent: parent(subject),
+        spawned_tasks: operation
+            .spawned()
+            .iter()
+            .map(ToString::to_string)
+            .collect(),
+        after: request.after().iter().map(dependency).collect(),
         registered_by: request.registered_by.to_string(),
         cursor: operation.cursor,
     }
@@ -196,7 +253,7 @@ pub(super) fn object(object: &core::ObjectView) -> wire::ObjectInfo {
     wire::ObjectInfo {
         alert_name: object.alert_name.to_string(),
         operation_info: info(&object.info),
-        operation_id: Some(object.operation_id.to_string()),
+        operation_id: object.operation_id.as_ref().map(ToString::to_string),
         updated_at: time(object.updated_at),
         cursor: object.cursor,
     }
@@ -222,17 +279,22 @@ pub(super) fn declaration(method: &core::Declaration) -> wire::MethodDeclaration
                 operation: claim_operation(template.operation),
             })
             .collect(),
-        weight: 0,
+        weight: method.weight,
         cancelable: method.cancelable,
-        revertible: false,
+        revertible: method.revertible,
         on_interrupt: match method.on_interrupt {
             core::OnInterrupt::Retry => wire::InterruptPolicy::Retry,
             core::OnInterrupt::Fail => wire::InterruptPolicy::Fail,
         },
-        retry: None,
-        attempt_timeout_ms: None,
-        holds_schedule: false,
-        secrets: Vec::new(),
+        retry: method.retry.map(|retry| wire::RetryPolicy {
+            max_attempts: retry.max_attempts,
+            initial_ms: retry.initial_ms,
+            factor: retry.factor,
+            max_ms: retry.max_ms,
+        }),
+        attempt_timeout_ms: method.attempt_timeout_ms,
+        holds_schedule: method.holds_schedule,
+        secrets: method.secrets.iter().map(ToString::to_string).collect(),
     }
 }
 
@@ -255,8 +317,18 @@ pub(super) fn executor(executor: &core::Executor) -> wire::ExecutorInfo {
 
 /// The alert that an event is, if it is one; without its subscription.
 fn alert(event: &core::Event, cursor: core::Cursor) -> Option<wire::Alert> {
-    let core::EventBody::Operation(body) = &event.body else {
-        return None;
+    let body = match &event.body {
+        core::EventBody::Operation(body) => body,
+        core::EventBody::ObjectPublished { alert_name, info } => {
+            return Some(object_alert(event, cursor, alert_name, info));
+        }
+        core::EventBody::ObjectRetired { alert_name, info } => {
+            return Some(wire::Alert {
+                event: wire::AlertEvent::Retired,
+                ..object_alert(event, cursor, alert_name, info)
+            });
+        }
+        _ => return None,
     };
     let subject = &body.subject;
     let event_word = match &body.change {
@@ -265,11 +337,12 @@ fn alert(event: &core::Event, cursor: core::Cursor) -> Option<wire::Alert> {
         core::Change::Started { .. } => wire::AlertEvent::Started,
         core::Change::Progressed { .. } => wire::AlertEvent::Progress,
         core::Change::ErrorRecorded(_) => wire::AlertEvent::Error,
-        core::Change::Retrying => wire::AlertEvent::Retrying,
+        core::Change::Retrying | core::Change::AttemptFailed { .. } => wire::AlertEvent::Retrying,
         core::Change::CancelRequested => wire::AlertEvent::Canceling,
         core::Change::Completed(_) => wire::AlertEvent::Completed,
         core::Change::Failed(_) => wire::AlertEvent::Failed,
         core::Change::Canceled(_) => wire::AlertEvent::Canceled,
+        core::Change::Skipped(_) => wire::AlertEvent::Skipped,
     };
     Some(wire::Alert {
         alert_name: subject.alert_name.to_string(),
@@ -278,12 +351,34 @@ fn alert(event: &core::Event, cursor: core::Cursor) -> Option<wire::Alert> {
         time: time(event.time),
         event: event_word,
         operation_id: Some(subject.id.to_string()),
-        parent: None,
+        parent: parent(subject),
         method_name: Some(subject.method_name.to_string()),
         state: Some(state(body.state)),
         snapshot: false,
         subscription: None,
     })
+}
+
+/// The alert that tells how a subsystem has published an object.
+fn object_alert(
+    event: &core::Event,
+    cursor: core::Cursor,
+    alert_name: &str,
+    how: &core::OperationInfo,
+) -> wire::Alert {
+    wire::Alert {
+        alert_name: alert_name.to_owned(),
+        operation_info: info(how),
+        cursor,
+        time: time(event.time),
+        event: wire::AlertEvent::Object,
+        operation_id: None,
+        parent: None,
+        method_name: None,
+        state: None,
+        snapshot: false,
+        subscription: None,
+    }
 }
 
 /// The alert's `params` object as JSON, without the closing brace: the subscription follows there.
@@ -299,7 +394,7 @@ pub(super) fn encode_snapshot(object: &core::ObjectView) -> String {
         cursor: object.cursor,
         time: time(object.updated_at),
         event: wire::AlertEvent::Object,
-        operation_id: Some(object.operation_id.to_string()),
+        operation_id: object.operation_id.as_ref().map(ToString::to_string),
         parent: None,
         method_name: None,
         state: None,

@@ -36,13 +36,16 @@ fn refused(refusal: Refusal, message: String) -> ErrorObject {
         Refusal::OperationNotFound { .. } => {
             ErrorObject::new(ErrorCode::OperationNotFound, message)
         }
+        Refusal::ObjectNotFound { .. } => ErrorObject::new(ErrorCode::ObjectNotFound, message),
         Refusal::OperationEnded { state } => {
             ErrorObject::with(ErrorCode::OperationEnded, message, |details| {
                 details.state = Some(convert::state(state));
             })
         }
         Refusal::IdReused { .. } => ErrorObject::new(ErrorCode::IdReused, message),
-        Refusal::StaleLease => ErrorObject::new(ErrorCode::StaleLease, message),
+        Refusal::Canceled => ErrorObject::new(ErrorCode::Canceled, message),
+        Refusal::WeightTooLarge { .. } => ErrorObject::new(ErrorCode::WeightTooLarge, message),
+        Refusal::StaleLease => stale_lease(),
         Refusal::NotCancelable { .. } => ErrorObject::new(ErrorCode::NotCancelable, message),
         Refusal::MethodUnknown { .. } => ErrorObject {
             code: METHOD_NOT_FOUND,
@@ -62,6 +65,11 @@ fn refused(refusal: Refusal, message: String) -> ErrorObject {
         } => overloaded(message),
         Refusal::LimitReached { .. } => ErrorObject::invalid_params(message, Vec::new()),
     }
+}
+
+pub(super) fn stale_lease() -> ErrorObject {
+    let message = Refusal::StaleLease.to_string();
+    ErrorObject::new(ErrorCode::StaleLease, message)
 }
 
 pub(super) fn overloaded(message: String) -> ErrorObject {

@@ -39,6 +39,11 @@ impl PushSink {
         self.sink.send(message).await.map_err(|_| ConnectionClosed)
     }
 
+    /// Closes the connection once what was answered has left.
+    pub fn close(&self) {
+        self.connection.cut();
+    }
+
     /// Resolves when the client is gone.
     pub async fn closed(&self) {
         self.sink.closed().await;

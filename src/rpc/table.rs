@@ -17,6 +17,7 @@ pub fn method_table(api: &Api) -> MethodTable {
     reads(&mut table, api);
     changes(&mut table, api);
     alerts(&mut table, api);
+    executors(&mut table, api);
     let declared = api.clone();
     table.fallback(move |call| call_declared(&declared, call));
     table
@@ -80,7 +81,11 @@ fn changes(table: &mut MethodTable, api: &Api) {
     table.method("operations.register", move |call| {
         soon(
             call,
-            register.register(params(&call)?, &call.connection.identity()),
+            register.register(
+                params(&call)?,
+                &call.connection.identity(),
+                call.connection.id(),
+            ),
         )
     });
     let cancel = api.clone();
@@ -121,6 +126,36 @@ fn alerts(table: &mut MethodTable, api: &Api) {
         } else {
             Reply::soon(answer)
         }
+    });
+}
+
+/// Registers a method that an executor says something by.
+macro_rules! say {
+    ($table:ident, $api:ident, $name:literal, $method:ident) => {
+        let api = $api.clone();
+        $table.web_socket_method($name, move |call| {
+            soon(call, api.$method(params(&call)?, call.connection.id()))
+        });
+    };
+}
+
+fn executors(table: &mut MethodTable, api: &Api) {
+    let attach = api.clone();
+    table.subscription("executors.attach", move |call, push| {
+        let id = call.connection.new_subscription();
+        attach.attach(params(&call)?, push, id, call.connection.id())
+    });
+    say!(table, api, "executors.update", update);
+    say!(table, api, "executors.complete", complete);
+    say!(table, api, "executors.fail", fail);
+    say!(table, api, "executors.canceled", canceled);
+    say!(table, api, "executors.capacity", set_capacity);
+    say!(table, api, "objects.publish", publish);
+    say!(table, api, "objects.retire", retire);
+    let answer = api.clone();
+    table.web_socket_method("executors.answer", move |call| {
+        let taken = answer.answer_query(params(&call)?, call.connection.id())?;
+        Ok(Answer::small(&taken)?.into())
     });
 }
 

@@ -27,6 +27,12 @@ fn operation(name: &str, summary: &str, properties: Value, required: &[&str]) ->
         claims: Vec::new(),
         cancelable: false,
         on_interrupt: OnInterrupt::Retry,
+        weight: 0,
+        retry: None,
+        attempt_timeout_ms: None,
+        holds_schedule: false,
+        revertible: false,
+        secrets: Vec::new(),
     }
 }
 

@@ -97,6 +97,7 @@ pub(crate) fn event(name: &str) -> Event {
             id: name.into(),
             alert_name: name.into(),
             method_name: "vm.start".into(),
+            parent: None,
         }),
         state: OperationState::Running,
         info: Arc::new(OperationInfo::new("Running")),

@@ -33,6 +33,11 @@ fn what_is_registered_is_what_the_table_says() {
         subscriptions: 0,
         open_operations: 0,
         claims: 0,
+        result_bytes: 0,
+        report_bytes: 0,
+        dependencies: 0,
+        children: 0,
+        capacity: 0,
         filter_bytes: 0,
         write_timeout_ms: 0,
     };

@@ -8,6 +8,7 @@
 //! After every script the state is made again from the events alone, and from the records of every
 //! moment with the events after it; all of these must be the live one.
 
+mod cost;
 mod script;
 mod show;
 mod simulate;
@@ -70,17 +71,14 @@ fn played(script: &str) -> String {
             writeln!(text, "{line}").expect("a string takes all");
         }
     }
-    assert_same(
-        &world.state,
-        &reopened(&[], &world.log),
-        "what all events make",
-    );
+    let again = reopened(&[], &world.log);
+    assert_same(&world.state, &again, world.now, "what all events make");
     for moment in moments {
         let (head, records) = (moment.head(), moment.records().collect::<Vec<_>>());
         let what = format!("what the records of {head} make");
-        assert_same(&moment, &reopened(&records, &[]), &what);
+        assert_same(&moment, &reopened(&records, &[]), world.now, &what);
         let again = reopened(&records, &world.log[head as usize..]);
-        assert_same(&world.state, &again, &what);
+        assert_same(&world.state, &again, world.now, &what);
     }
     text
 }
@@ -114,7 +112,11 @@ fn play(world: &mut World, command: &str) -> Vec<String> {
 pub(crate) fn quiet(world: &mut World, step: Step) {
     match step {
         Step::Declare(method) => world.declare(method),
-        Step::After(ms) => world.now.0 += ms,
+        Step::After(ms) => {
+            world.now.time.0 += ms;
+            world.now.steady.0 += ms;
+        }
+        Step::Wall(time) => world.now.time = time,
         Step::Limits(limits) => world.limits = limits,
         Step::Order(_) | Step::Repeat(_) | Step::Query(..) => panic!("something comes out of it"),
     }

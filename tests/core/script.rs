@@ -2,31 +2,37 @@
 //!
 //! ```text
 //! method NAME [version=N] [query] [object=TEMPLATE] [claim=OPERATION:TYPE:ID]... [cancelable] [retry]
-//! attach EXECUTOR [capacity=N] [METHOD[@VERSION]]...      without methods: all there are
-//! detach EXECUTOR
-//! register METHOD KWARGS [id=ID] [version=N] [claim=OPERATION:TYPE:ID]... [tag=TAG]...
+//!     [weight=N] [RETRY] [timeout=MS] [holds]
+//! attach EXECUTOR [capacity=N] [resume=ID]... [METHOD[@VERSION]]...   without methods: all there are
+//! detach EXECUTOR [keep=MS]
+//! capacity N
+//! register METHOD KWARGS [id=ID] [version=N] [claim=OPERATION:TYPE:ID]... [tag=TAG]... [weight=N]
+//!     [start=TIME] [before=TIME] [after=ID[:STATE,...]]... [RETRY] [lease=ID]
 //! cancel ID
 //! update ID MEMBERS [flush] [attempt=N]
 //! error ID CODE MESSAGE [attempt=N]
 //! complete ID [RESULT] [update=MEMBERS] [attempt=N]
 //! fail ID CODE MESSAGE [data=JSON] [update=MEMBERS] [attempt=N]
-//! continue                                                the rest of a mass wake-up
+//! continue                                                what is due, the rest of a mass wake-up
 //! purge ID...
-//! after MS                                                the clock goes on
-//! limits [open=N] [claims=N] [tags=N] [errors=N]
+//! after MS                                                the clocks go on
+//! wall TIME                                               the wall clock jumps
+//! limits [open=N] [claims=N] [tags=N] [errors=N] [after=N] [children=N]
 //! repeat FROM..TO COMMAND                                 `#` in the command is the number
 //! reasons ID | operation ID | object NAME | objects [HEAD] | holders TYPE:ID
-//! counts | settled | executors | methods
+//! counts | settled | executors | methods | capacity | due | touched
 //! ```
 //!
+//! RETRY is `attempts=N [initial=MS] [factor=N] [max=MS]`, TIME is milliseconds from the beginning.
 //! A value with spaces is written as JSON. Without `attempt` a lease is that of the present attempt.
 
 use std::sync::Arc;
 
 use opstead_core::operation::LastError;
 use opstead_core::{
-    Claim, ClaimOperation, ClaimTemplate, Declaration, Failure, InfoUpdate, Json, Lease, Limits,
-    MethodKind, OnInterrupt, Order, Purged, Register, Resource, Stage, Verdict,
+    After, Claim, ClaimOperation, ClaimTemplate, Declaration, Failure, InfoUpdate, Json, Lease,
+    Limits, MethodKind, OnInterrupt, OperationInfo, OperationState, Order, Purged, Register,
+    Resource, Retry, Stage, Time, Verdict,
 };
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -41,6 +47,8 @@ pub(crate) enum Step {
     Order(Order),
     /// Time passes, in milliseconds.
     After(u64),
+    /// The wall clock shows this from here on.
+    Wall(Time),
     /// Other bounds from here on.
     Limits(Limits),
     /// The lines to execute one after the other.
@@ -65,13 +73,16 @@ pub(crate) fn parse(line: &str, world: &World) -> Result<Step, String> {
     let step = match command {
         "method" => Step::Declare(declaration(&mut words)?),
         "after" => Step::After(words.number("MS")?),
+        "wall" => Step::Wall(Time(words.number("TIME")?)),
         "limits" => Step::Limits(limits(&mut words, world.limits)?),
         "reasons" | "operation" | "object" | "holders" => {
             Step::Query(command.to_owned(), words.next("name")?)
         }
-        "objects" | "counts" | "settled" | "executors" | "methods" => {
-            Step::Query(command.to_owned(), words.next("head").unwrap_or_default())
-        }
+        "capacity" if !words.plain.is_empty() => Step::Order(Order::SetCapacity {
+            capacity: words.number("N")? as u32,
+        }),
+        "objects" | "counts" | "settled" | "executors" | "methods" | "capacity" | "due"
+        | "touched" => Step::Query(command.to_owned(), words.next("head").unwrap_or_default()),
         _ => Step::Order(order(command, &mut words, world)?),
     };
     words.finish()?;
@@ -84,9 +95,13 @@ fn order(command: &str, words: &mut Words, world: &World) -> Result<Order, Strin
             executor: words.next("EXECUTOR")?.into(),
             capacity: words.key_number("capacity")?.unwrap_or(1),
             declarations: world.declared(&std::mem::take(&mut words.plain))?,
+            resume: std::iter::from_fn(|| words.key("resume"))
+                .map(|id| present_lease(&id, world))
+                .collect::<Result<_, _>>()?,
         },
         "detach" => Order::Detach {
             executor: words.next("EXECUTOR")?.into(),
+            keep_ms: words.key_number("keep")?,
         },
         "register" => Order::Register(Box::new(register(words, world)?)),
         "cancel" => {
@@ -125,7 +140,18 @@ fn order(command: &str, words: &mut Words, world: &World) -> Result<Order, Strin
                 verdict,
             }
         }
-        "continue" => Order::ContinueWake,
+        "resize" => Order::Resize {
+            executor: words.next("EXECUTOR")?.into(),
+            capacity: words.key_number("capacity")?.unwrap_or(1),
+        },
+        "publish" => Order::Publish {
+            alert_name: words.next("NAME")?.into(),
+            info: Arc::new(published(&words.next("DESCRIPTION")?)),
+        },
+        "retire" => Order::Retire {
+            alert_name: words.next("NAME")?.into(),
+        },
+        "continue" => Order::Continue,
         "purge" => Order::Purge {
             operations: std::mem::take(&mut words.plain)
                 .iter()
@@ -134,6 +160,13 @@ fn order(command: &str, words: &mut Words, world: &World) -> Result<Order, Strin
         },
         other => return Err(format!("there is no command {other:?}")),
     })
+}
+
+fn published(description: &str) -> OperationInfo {
+    OperationInfo {
+        description: description.into(),
+        ..OperationInfo::new("Running")
+    }
 }
 
 fn repeat(rest: &str) -> Result<Step, String> {
@@ -178,6 +211,12 @@ fn declaration(words: &mut Words) -> Result<Declaration, String> {
         } else {
             OnInterrupt::Fail
         },
+        weight: words.key_number("weight")?.unwrap_or_default(),
+        retry: retry(words)?,
+        attempt_timeout_ms: words.key_number("timeout")?,
+        holds_schedule: words.flag("holds"),
+        revertible: false,
+        secrets: Vec::new(),
     })
 }
 
@@ -194,6 +233,16 @@ fn register(words: &mut Words, world: &World) -> Result<Register, String> {
             operation,
         });
     }
+    register.weight = words.key_number("weight")?;
+    register.start_at = words.key_number("start")?.map(Time);
+    register.start_before = words.key_number("before")?.map(Time);
+    register.retry = retry(words)?;
+    while let Some(text) = words.key("after") {
+        register.after.push(after(&text, world)?);
+    }
+    if let Some(id) = words.key("lease") {
+        register.lease = Some(present_lease(&id, world)?);
+    }
     while let Some(tag) = words.key("tag") {
         register.tags.push(tag.into());
     }
@@ -202,6 +251,40 @@ fn register(words: &mut Words, world: &World) -> Result<Register, String> {
         register.id = Some(id.into());
     }
     Ok(register)
+}
+
+fn retry(words: &mut Words) -> Result<Option<Retry>, String> {
+    let Some(max_attempts) = words.key_number("attempts")? else {
+        return Ok(None);
+    };
+    Ok(Some(Retry {
+        max_attempts,
+        initial_ms: words.key_number("initial")?.unwrap_or(100),
+        factor: words.key_number("factor")?.unwrap_or(2.0),
+        max_ms: words.key_number("max")?.unwrap_or(1_000),
+    }))
+}
+
+fn after(text: &str, world: &World) -> Result<After, String> {
+    let (id, states) = text.split_once(':').unwrap_or((text, "completed"));
+    let state = |word: &str| {
+        let known = OperationState::ALL.into_iter();
+        let mut found = known.filter(|state| state.as_str() == word);
+        found.next().ok_or_else(|| format!("{word:?} is no state"))
+    };
+    Ok(After {
+        id: id.into(),
+        states: states.split(',').map(state).collect::<Result<_, _>>()?,
+        ended: world.archive.get(id).cloned(),
+    })
+}
+
+fn present_lease(id: &str, world: &World) -> Result<Lease, String> {
+    let operation = world.known(id)?;
+    Ok(Lease {
+        sequence: operation.subject.sequence,
+        attempt: operation.attempt,
+    })
 }
 
 fn claim_parts(text: &str) -> Result<(Arc<str>, Arc<str>, ClaimOperation), String> {
@@ -247,6 +330,8 @@ fn limits(words: &mut Words, mut limits: Limits) -> Result<Limits, String> {
         ("claims", &mut limits.claims),
         ("tags", &mut limits.tags),
         ("errors", &mut limits.non_fatal_errors),
+        ("after", &mut limits.dependencies),
+        ("children", &mut limits.children),
     ] {
         if let Some(number) = words.key_number::<usize>(key)? {
             *limit = number;

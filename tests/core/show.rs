@@ -99,13 +99,19 @@ fn events(first: Cursor, events: &[Event]) -> Vec<String> {
     lines
 }
 
-fn word(body: &EventBody) -> &'static str {
+pub(crate) fn word(body: &EventBody) -> &'static str {
     match body {
         EventBody::Operation(event) => event.change.as_str(),
         EventBody::MethodDeclared(_) => "declared",
         EventBody::ExecutorAttached { .. } => "attached",
         EventBody::ExecutorDetached { .. } => "detached",
         EventBody::WakeContinued => "wakeContinued",
+        EventBody::CapacitySet { .. } => "capacitySet",
+        EventBody::CapacityReserved { .. } => "reserved",
+        EventBody::Placed { .. } => "placed",
+        EventBody::DelayPassed { .. } => "delayPassed",
+        EventBody::ObjectPublished { .. } => "object",
+        EventBody::ObjectRetired { .. } => "retired",
         EventBody::Purged { .. } => "purged",
     }
 }
@@ -118,7 +124,26 @@ fn body(body: &EventBody) -> String {
         EventBody::ExecutorAttached {
             executor, capacity, ..
         } => format!("{word} {executor} capacity {capacity}"),
-        EventBody::ExecutorDetached { executor } => format!("{word} {executor}"),
+        EventBody::ExecutorDetached { executor, kept } => match kept {
+            Some(kept) => format!("{word} {executor}, kept {} ms", kept.ms),
+            None => format!("{word} {executor}"),
+        },
+        EventBody::CapacitySet { capacity } => format!("{word} {capacity}"),
+        EventBody::CapacityReserved { sequence } => match sequence {
+            Some(sequence) => format!("{word} for the one registered at {sequence}"),
+            None => format!("{word} for nobody"),
+        },
+        EventBody::Placed { sequence } | EventBody::DelayPassed { sequence } => {
+            format!("{word}, the one registered at {sequence}")
+        }
+        EventBody::ObjectPublished {
+            alert_name,
+            info: how,
+        }
+        | EventBody::ObjectRetired {
+            alert_name,
+            info: how,
+        } => format!("{word} {alert_name} | {}", info(how)),
         EventBody::WakeContinued => word.to_owned(),
         EventBody::Purged { operations } => {
             let cursors: Vec<_> = operations
@@ -145,10 +170,22 @@ fn operation_event(event: &OperationEvent) -> String {
             if !request.tags.is_empty() {
                 write!(line, ", tagged {}", request.tags.join(" ")).expect("a string takes all");
             }
+            if request.weight() > 0 {
+                write!(line, ", weight {}", request.weight()).expect("a string takes all");
+            }
             line
         }
+        Change::Postponed if event.state == OperationState::Scheduled => format!("{id}, scheduled"),
         Change::Postponed => id.to_string(),
-        Change::Started { attempt, executor } => format!("{id} attempt {attempt} by {executor}"),
+        Change::Started {
+            attempt, executor, ..
+        } => format!("{id} attempt {attempt} by {executor}"),
+        Change::AttemptFailed {
+            failure: why,
+            delay,
+        } => {
+            format!("{id} in {} ms after {} | {info}", delay.ms, failure(why))
+        }
         Change::Progressed { .. } if event.state == OperationState::Canceling => {
             format!("{id}, still canceling | {info}")
         }
@@ -157,7 +194,7 @@ fn operation_event(event: &OperationEvent) -> String {
         }
         Change::ErrorRecorded(error) => format!("{id} {} | {info}", failure(&error.failure)),
         Change::Completed(result) => format!("{id} {} | {info}", result.as_str()),
-        Change::Failed(error) | Change::Canceled(error) => {
+        Change::Failed(error) | Change::Canceled(error) | Change::Skipped(error) => {
             format!("{id} {} | {info}", failure(error))
         }
     }
@@ -215,7 +252,10 @@ fn reply(reply: &Reply) -> String {
         }
         Reply::Registered(new) => format!("= {word} {}", new.id),
         Reply::Operation(operation) => format!("= {} {word}", operation.subject.id),
-        Reply::Deferred | Reply::Done => format!("= {word}"),
+        Reply::Attached(accepted) if !accepted.is_empty() => {
+            format!("= {word}, resumed {}", accepted.len())
+        }
+        Reply::Attached(_) | Reply::Deferred | Reply::Done => format!("= {word}"),
     }
 }
 
@@ -229,6 +269,9 @@ fn reason(reason: &Reason) -> String {
             operation.as_str(),
             reason.blocked_by.join(" ")
         );
+    } else if !reason.blocked_by.is_empty() {
+        let others = if reason.more { " and others" } else { "" };
+        line += &format!(" by {}{others}", reason.blocked_by.join(" "));
     }
     if let Some(detail) = &reason.detail {
         line += &format!(" {detail}");
@@ -267,11 +310,22 @@ pub(crate) fn answer(world: &World, question: &str, about: &str) -> Vec<String> 
             .iter()
             .map(|(counted, n)| format!("{n} {}", counted.as_str()))
             .collect(),
-        "settled" => vec![if state.is_settled() { "yes" } else { "no" }.to_owned()],
+        "settled" => vec![
+            if state.is_settled(world.now) {
+                "yes"
+            } else {
+                "no"
+            }
+            .to_owned(),
+        ],
         "executors" => state
             .executors()
             .map(|known| {
-                let away = if known.attached { "" } else { ", away" };
+                let away = match (known.attached, known.kept) {
+                    (true, _) => "".to_owned(),
+                    (false, None) => ", away".to_owned(),
+                    (false, Some(kept)) => format!(", away, kept until {}", kept.due().0),
+                };
                 let running = known.running.len();
                 format!(
                     "{} carries out {running} of {}{away}",
@@ -279,6 +333,16 @@ pub(crate) fn answer(world: &World, question: &str, about: &str) -> Vec<String> 
                 )
             })
             .collect(),
+        "capacity" => {
+            let (whole, used) = state.capacity();
+            vec![format!("{used} of {whole} used")]
+        }
+        "due" => {
+            let wall = state.next_time().map(|time| format!("at {}", time.0));
+            let steady = state.next_steady().map(|due| format!("after {}", due.0));
+            wall.into_iter().chain(steady).collect()
+        }
+        "touched" => vec![world.newly_touched().to_string()],
         _ => state
             .declarations()
             .map(|method| format!("{}@{}", method.name, method.version))
@@ -298,7 +362,7 @@ fn object(view: &opstead_core::ObjectView) -> String {
     format!(
         "{} by {} at {}: {}",
         view.alert_name,
-        view.operation_id,
+        view.operation_id.as_deref().unwrap_or("its subsystem"),
         view.cursor,
         info(&view.info)
     )
@@ -326,9 +390,15 @@ fn operation(operation: &Operation) -> Vec<String> {
                 .map_or("-".to_owned(), |time| time.0.to_string())
         ),
     ];
+    if let Some(parent) = &operation.subject.parent {
+        lines.push(format!("parent {}", parent.id));
+    }
+    if !operation.spawned().is_empty() {
+        lines.push(format!("spawned {}", operation.spawned().join(" ")));
+    }
     match &operation.outcome {
         Some(Outcome::Completed(result)) => lines.push(format!("result {}", result.as_str())),
-        Some(Outcome::Failed(error) | Outcome::Canceled(error)) => {
+        Some(Outcome::Failed(error) | Outcome::Canceled(error) | Outcome::Skipped(error)) => {
             lines.push(format!("error {}", failure(error)));
         }
         None => {}

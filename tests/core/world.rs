@@ -7,21 +7,25 @@ use std::sync::Arc;
 
 use opstead_core::checkpoint::Record;
 use opstead_core::{
-    Command, Cursor, Declaration, Event, EventBody, Executed, Limits, Operation, Order, Refusal,
-    Reply, State, Time,
+    Command, Cursor, Declaration, Event, EventBody, Executed, Limits, Moment, Operation, Order,
+    Refusal, Reply, State,
 };
 
 /// The core and its surroundings.
 pub(crate) struct World {
     pub state: State,
     pub limits: Limits,
-    pub now: Time,
+    pub now: Moment,
     /// Ended operations by id, until they are purged.
     pub archive: BTreeMap<Arc<str>, Arc<Operation>>,
     /// All events as they are read from where they were written; that with cursor 1 is the first.
     pub log: Vec<Event>,
+    /// Whether it is kept at all.
+    pub keeps_log: bool,
     methods: BTreeMap<(Arc<str>, u32), Arc<Declaration>>,
     ulids: Cell<u32>,
+    /// What the state had touched when somebody asked last.
+    touched: Cell<u64>,
 }
 
 impl World {
@@ -29,11 +33,13 @@ impl World {
         Self {
             state: State::new(),
             limits: Limits::default(),
-            now: Time(0),
+            now: Moment::default(),
             archive: BTreeMap::new(),
             log: Vec::new(),
+            keeps_log: true,
             methods: BTreeMap::new(),
             ulids: Cell::new(0),
+            touched: Cell::new(0),
         }
     }
 
@@ -54,8 +60,10 @@ impl World {
             "the head moves by the events, and by none after a refusal"
         );
         if let Ok(executed) = &executed {
-            self.log
-                .extend(executed.events.iter().map(written_and_read));
+            if self.keeps_log {
+                self.log
+                    .extend(executed.events.iter().map(written_and_read));
+            }
             for event in &executed.events {
                 self.forget_purged(event);
             }
@@ -106,6 +114,12 @@ impl World {
         known.ok_or_else(|| format!("there is no operation {id}"))
     }
 
+    /// How much the state has touched since somebody asked last.
+    pub(crate) fn newly_touched(&self) -> u64 {
+        let touched = self.state.touched();
+        touched - self.touched.replace(touched)
+    }
+
     /// A word that no operation has had yet.
     pub(crate) fn next_ulid(&self) -> String {
         self.ulids.set(self.ulids.get() + 1);
@@ -136,16 +150,19 @@ fn written_and_read<T: serde::Serialize + serde::de::DeserializeOwned>(value: &T
 }
 
 /// Panics unless both states are the same, also in what is derived and not in their records.
-pub(crate) fn assert_same(live: &State, other: &State, what: &str) {
+pub(crate) fn assert_same(live: &State, other: &State, now: Moment, what: &str) {
     let (left, right): (Vec<_>, Vec<_>) = (live.records().collect(), other.records().collect());
     for (left, right) in left.iter().zip(&right) {
         assert_eq!(left, right, "{what} differs");
     }
     assert_eq!(left.len(), right.len(), "{what} has other records");
     assert_eq!(live.counts(), other.counts(), "{what} counts otherwise");
+    assert_eq!(live.capacity(), other.capacity(), "{what} weighs otherwise");
+    let due = |state: &State| (state.next_time(), state.next_steady());
+    assert_eq!(due(live), due(other), "{what} waits otherwise");
     assert_eq!(
-        live.is_settled(),
-        other.is_settled(),
+        live.is_settled(now),
+        other.is_settled(now),
         "{what} has other work left"
     );
     for operation in live.operations_after(0) {
@@ -167,6 +184,7 @@ pub(crate) fn reply_word(reply: &Reply) -> &'static str {
         Reply::Registered(_) => "postponed",
         Reply::Operation(operation) => operation.state.as_str(),
         Reply::Deferred => "deferred",
+        Reply::Attached(_) => "done",
         Reply::Done => "done",
     }
 }

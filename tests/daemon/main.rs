@@ -30,5 +30,6 @@ mod power_cuts;
 mod registering;
 mod retention;
 mod stopping;
+mod switched_off;
 mod types;
 mod waiting;

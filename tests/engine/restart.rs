@@ -1,7 +1,10 @@
 //! Stopping, and what the next start does with attempts that were left.
 
+use std::sync::Arc;
+
 use opstead::engine::EngineError;
-use opstead_core::{Cause, Failure, OperationState};
+use opstead::engine::executor::Objects;
+use opstead_core::{Cause, Failure, Json, MethodKind, OperationState, Refusal};
 
 use super::world::{Setup, World, request};
 
@@ -135,4 +138,39 @@ fn operations_of_an_executor_that_is_gone_wait_for_it() {
     drop(running);
     holder.complete();
     assert_eq!(world.attempt().task.operation_id(), "late");
+}
+
+/// Protocol §7: declarations outlive the executor, so a method stays what it is while nobody offers
+/// it: a query cannot be answered, but its kwargs can be judged.
+#[test]
+fn methods_of_an_executor_that_is_gone_are_still_known() {
+    struct NoObjects;
+    impl Objects for NoObjects {
+        fn operation_info(&self, _alert_name: &str) -> Option<Json> {
+            None
+        }
+    }
+    let world = World::new();
+    let gone = Setup {
+        with_executor: false,
+        ..Setup::on(&world.disk)
+    }
+    .start();
+    let kind = |method: &str| gone.handle.method_kind(method);
+    assert_eq!(kind("test.run"), Some(MethodKind::Operation));
+    assert_eq!(kind("test.ask"), Some(MethodKind::Query));
+    assert_eq!(kind("test.never"), None);
+    let ask = |kwargs: Json| {
+        let answer = gone.handle.query("test.ask", kwargs, Arc::new(NoObjects));
+        gone.wait(answer).unwrap_err()
+    };
+    let unavailable = EngineError::ExecutorUnavailable {
+        method_name: "test.ask".into(),
+    };
+    assert_eq!(ask(request("", "").kwargs), unavailable);
+    let refused = ask(Json::empty_object());
+    assert!(
+        matches!(refused, EngineError::Refused(Refusal::Invalid { .. })),
+        "{refused}"
+    );
 }

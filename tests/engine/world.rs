@@ -383,7 +383,13 @@ impl Executor for Puppet {
             cancelable: false,
             ..retried("test.stubborn")
         };
+        let asked = Declaration {
+            kind: MethodKind::Query,
+            kwargs_schema: Json::from_value(&json!({"required": ["thing"]})).ok(),
+            ..retried("test.ask")
+        };
         [
+            asked,
             retried("test.run"),
             retried("test.noop"),
             retried("test.panic"),
@@ -440,19 +446,21 @@ fn declaration(
         claims: claims.into_iter().collect(),
         cancelable: true,
         on_interrupt,
+        weight: 0,
+        retry: None,
+        attempt_timeout_ms: None,
+        holds_schedule: false,
+        revertible: false,
+        secrets: Vec::new(),
     }
 }
 
 /// A request of which nothing but id and method matters.
 pub(crate) fn request(id: &str, method: &str) -> RegisterRequest {
+    let kwargs = Json::from_value(&json!({"thing": "a"})).unwrap();
     RegisterRequest {
-        method_name: method.into(),
-        version: None,
-        kwargs: Json::from_value(&json!({"thing": "a"})).unwrap(),
         id: Some(id.into()),
-        claims: Vec::new(),
-        tags: Vec::new(),
-        registered_by: "test".into(),
+        ..RegisterRequest::new(method, kwargs, &"test".into())
     }
 }
 

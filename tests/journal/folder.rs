@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
 use opstead::journal::{Journal, OpenError, Options, SledJournal};
-use rustix::fs::{FlockOperation, flock};
+use rustix::fs::{FlockOperation, flock, inotify};
 use tempfile::TempDir;
 
 use crate::samples::append_registrations;
@@ -55,6 +55,24 @@ fn a_second_opener_is_refused() {
     assert!(matches!(refusal(folder.path()), OpenError::InUse { .. }));
     drop(reader);
     assert_eq!(open(folder.path()).unwrap().head(), 10);
+}
+
+/// What merely is left over of a lock goes soon: it is no other daemon.
+#[test]
+fn a_lock_that_is_let_go_soon_is_waited_for() {
+    for name in ["lock", "log/db"] {
+        let folder = filled();
+        let locked = folder.path().join(name);
+        let left_over = fs::File::open(&locked).unwrap();
+        flock(&left_over, FlockOperation::LockExclusive).unwrap();
+        let watch = inotify::init(inotify::CreateFlags::CLOEXEC).unwrap();
+        inotify::add_watch(&watch, &locked, inotify::WatchFlags::OPEN).unwrap();
+        let path = folder.path().to_owned();
+        let opening = thread::spawn(move || open(&path).map(|journal| journal.head()));
+        rustix::io::read(&watch, &mut [0; 1024]).unwrap();
+        drop(left_over);
+        assert_eq!(opening.join().unwrap().unwrap(), 10, "{name}");
+    }
 }
 
 /// A child process that is just being started has a copy of every open file, locks included.

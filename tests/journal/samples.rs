@@ -16,6 +16,7 @@ pub(crate) fn subject(sequence: Cursor) -> Arc<Subject> {
         id: id(sequence).into(),
         alert_name: format!("vm.VM.{sequence}").into(),
         method_name: "vm.start".into(),
+        parent: None,
     })
 }
 
@@ -55,6 +56,7 @@ fn request(sequence: Cursor, kwargs: Json) -> Arc<Request> {
         has_object: true,
         cancelable: false,
         on_interrupt: opstead_core::OnInterrupt::Fail,
+        conditions: None,
     })
 }
 

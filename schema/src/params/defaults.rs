@@ -4,7 +4,9 @@ use serde::de::{Error, Unexpected};
 use serde::{Deserialize, Deserializer};
 
 use super::{FilterType, WaitMode, WaitUntil};
-use crate::{Claim, ClaimOperation, Json, Resource, empty_object};
+use crate::{
+    Claim, ClaimOperation, Dependency, Json, OperationState, Resource, RetryPolicy, empty_object,
+};
 
 /// Entries of a page, if the caller does not say.
 pub const PAGE_SIZE_DEFAULT: u32 = 100;
@@ -119,6 +121,45 @@ pub(super) fn claims<'de, D: Deserializer<'de>>(
                 },
             )
             .collect()
+    }))
+}
+
+/// Dependencies with unknown members refused; without states they are to complete.
+pub(super) fn after<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<Vec<Dependency>>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct Strict {
+        id: String,
+        states: Option<Vec<OperationState>>,
+    }
+    let dependency = |Strict { id, states }| Dependency {
+        id,
+        states: states.unwrap_or_else(|| vec![OperationState::Completed]),
+    };
+    let after = Option::<Vec<Strict>>::deserialize(deserializer)?;
+    Ok(after.map(|after| after.into_iter().map(dependency).collect()))
+}
+
+/// A retry policy with unknown members refused.
+pub(super) fn retry<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<RetryPolicy>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(rename_all = "camelCase", deny_unknown_fields)]
+    struct Strict {
+        max_attempts: u32,
+        initial_ms: u64,
+        factor: f64,
+        max_ms: u64,
+    }
+    let retry = Option::<Strict>::deserialize(deserializer)?;
+    Ok(retry.map(|strict| RetryPolicy {
+        max_attempts: strict.max_attempts,
+        initial_ms: strict.initial_ms,
+        factor: strict.factor,
+        max_ms: strict.max_ms,
     }))
 }
 

@@ -4,10 +4,11 @@ use std::sync::Arc;
 
 use super::{Answer, Decision, canceled, ended, event, failed};
 use crate::command::{Lease, Reply, Verdict};
-use crate::event::{Change, EventBody};
+use crate::conditions::{Steady, Timer};
+use crate::event::{Change, Cursor, EventBody};
 use crate::operation::{
-    DESCRIPTIONS, Failure, InfoUpdate, NonFatalError, OnInterrupt, Operation, OperationInfo,
-    OperationState, Time,
+    DESCRIPTIONS, Failure, InfoUpdate, LastError, NonFatalError, OnInterrupt, Operation,
+    OperationInfo, OperationState, Time,
 };
 use crate::refusal::{Fault, Refusal};
 use crate::state::{Limits, State};
@@ -71,6 +72,7 @@ impl State {
         lease: Lease,
         update: InfoUpdate,
         verdict: Verdict,
+        now: Steady,
     ) -> Result<Decision, Refusal> {
         let operation = self.leased(lease)?;
         update.check()?;
@@ -96,28 +98,34 @@ impl State {
             {
                 canceled(operation, &info)
             }
-            Verdict::Failed(failure) => failed(operation, &info, failure),
+            Verdict::Failed(failure) => attempt_failed(operation, &info, failure, now),
         };
         Ok(Decision::done(vec![end]))
     }
 
-    /// What becomes of everything that an executor was carrying out.
-    pub(super) fn interruptions(&self, executor: &str) -> Vec<EventBody> {
+    /// What becomes of everything that an executor was carrying out and does not go on with.
+    pub(super) fn interruptions(&self, executor: &str, resumed: &[Lease]) -> Vec<EventBody> {
+        let goes_on = |sequence: Cursor| resumed.iter().any(|lease| lease.sequence == sequence);
         let running = self.executors.get(executor).map(|known| &known.running);
         running
             .into_iter()
             .flatten()
+            .filter(|sequence| !goes_on(**sequence))
             .filter_map(|sequence| self.operations.get(sequence))
             .map(|operation| interrupted(operation))
             .collect()
     }
 
     /// The operation that the lease is good for.
-    fn leased(&self, lease: Lease) -> Result<&Arc<Operation>, Refusal> {
+    pub(super) fn leased(&self, lease: Lease) -> Result<&Arc<Operation>, Refusal> {
         self.operations
             .get(&lease.sequence)
             .filter(|operation| {
-                operation.attempt == lease.attempt && operation.state != OperationState::Waiting
+                let runs = matches!(
+                    operation.state,
+                    OperationState::Running | OperationState::Canceling
+                );
+                runs && operation.attempt == lease.attempt
             })
             .ok_or(Refusal::StaleLease)
     }
@@ -132,7 +140,7 @@ fn quiet(events: Vec<EventBody>) -> Decision {
     }
 }
 
-fn interrupted(operation: &Operation) -> EventBody {
+pub(super) fn interrupted(operation: &Operation) -> EventBody {
     let interruption = operation.interruptions + 1;
     let info = &operation.info;
     match operation.request.on_interrupt {
@@ -151,6 +159,35 @@ fn interrupted(operation: &Operation) -> EventBody {
             Failure::executor_lost("its executor was lost while it ran"),
         ),
     }
+}
+
+/// What follows a failed attempt: another, or the end.
+pub(super) fn attempt_failed(
+    operation: &Operation,
+    info: &OperationInfo,
+    failure: Failure,
+    since: Steady,
+) -> EventBody {
+    let failures = operation.attempt - operation.interruptions;
+    let retry = operation
+        .request
+        .retry()
+        .filter(|retry| operation.state == OperationState::Running && failures < retry.max_attempts)
+        .filter(|_| failure.is_retryable());
+    let Some(retry) = retry else {
+        return failed(operation, info, failure);
+    };
+    let mut info = info.waiting_again();
+    info.last_error = LastError {
+        code: failure.code,
+        message: failure.message.clone(),
+    };
+    let ms = retry.delay_ms(failures);
+    let change = Change::AttemptFailed {
+        failure,
+        delay: Timer { since, ms },
+    };
+    event(operation, OperationState::Waiting, info, change)
 }
 
 /// Whether progress is worth an alert of its own already.

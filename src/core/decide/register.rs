@@ -3,14 +3,16 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::{Answer, Decision, started};
-use crate::command::{Register, Registration, Reply};
+use super::due::skip;
+use super::{Answer, Decision, event, started};
+use crate::command::{After, Lease, Moment, Register, Registration, Reply};
+use crate::conditions::{Conditions, Dependency, FailedDependency, Retry};
 use crate::declaration::{Declaration, MethodKind};
 use crate::event::{Change, EventBody, OperationEvent};
 use crate::json::Json;
 use crate::operation::{
-    Claim, ClaimOperation, Operation, OperationInfo, OperationState, Request, Resource, Subject,
-    Time,
+    Claim, ClaimOperation, Operation, OperationInfo, OperationState, Parent, Request, Resource,
+    Subject, Time,
 };
 use crate::refusal::{Fault, Refusal};
 use crate::state::{Limits, State};
@@ -21,43 +23,59 @@ impl State {
         &self,
         limits: &Limits,
         register: Register,
-        now: Time,
+        now: Moment,
     ) -> Result<Decision, Refusal> {
         check_names(limits, &register)?;
         if let Some(registration) = self.registered_before(&register)? {
             return Ok(Decision::reply(Reply::Registered(registration)));
         }
-        let operation = self.new_operation(limits, register, now)?;
-        let free = self.judge(&operation.request.claims)?;
+        let failed = self.failed_dependency(&register)?;
+        let mut operation = self.new_operation(limits, register, now.time)?;
+        self.condition(&mut operation);
+        let is_placed = operation.place() != 0;
+        let is_judged = is_placed && failed.is_none();
+        let free = is_judged && self.judge(&operation.request.claims)?;
         let registered = OperationEvent {
             subject: operation.subject.clone(),
-            state: OperationState::Waiting,
+            state: operation.state,
             info: operation.info.clone(),
             change: Change::Registered(operation.request.clone()),
         };
-        let next = self.first_step(&operation, free);
+        let starts = free && operation.outstanding().is_empty();
+        let starter = starts.then(|| self.starter(&operation)).flatten();
+        let next = match (failed, starter) {
+            (Some(earlier), _) => skip(&operation, &earlier.id, earlier.state),
+            (None, Some(executor)) => started(&operation, executor.name.clone(), now.steady),
+            (None, None) => {
+                let (state, info) = (operation.state, operation.info.clone());
+                event(&operation, state, info, Change::Postponed)
+            }
+        };
         Ok(Decision {
             answer: Answer::Registered(operation.subject.sequence),
             events: vec![EventBody::Operation(registered), next],
-            frees: false,
+            // It may be the one that freed weight is to be kept for.
+            frees: starts && operation.request.weight() > 0,
         })
     }
 
-    /// What follows a registration at once: the start, or the word that it must wait. `free`:
-    /// nothing is in the way of its claims.
-    fn first_step(&self, operation: &Operation, free: bool) -> EventBody {
-        match self.free_executor(&operation.subject.method_name, operation.request.version) {
-            // Whoever was left to be started by a later command is older and goes first.
-            Ok(executor) if free && self.next_on(executor).is_none() => {
-                started(operation, executor.name.clone())
+    /// The first dependency of a request that ended in a state that is not allowed.
+    fn failed_dependency(&self, register: &Register) -> Result<Option<FailedDependency>, Refusal> {
+        for earlier in &register.after {
+            if self.operation(&earlier.id).is_none() && earlier.ended.is_none() {
+                let id = earlier.id.clone();
+                return Err(Refusal::OperationNotFound { id });
             }
-            _ => EventBody::Operation(OperationEvent {
-                subject: operation.subject.clone(),
-                state: OperationState::Waiting,
-                info: operation.info.clone(),
-                change: Change::Postponed,
-            }),
         }
+        let ended = |earlier: &After| {
+            let state = earlier.ended.as_ref()?.state;
+            let is_open = self.operation(&earlier.id).is_some();
+            (!is_open && !earlier.states.contains(&state)).then(|| FailedDependency {
+                id: earlier.id.clone(),
+                state,
+            })
+        };
+        Ok(register.after.iter().find_map(ended))
     }
 
     /// The answer to a request under an id that is taken: the same again, or a refusal.
@@ -76,17 +94,13 @@ impl State {
             .is_some_and(|version| version != request.version)
         {
             "version"
-        } else if !request.kwargs.same_as(&register.kwargs) {
+        } else if !request.kwargs.same_as(&register.kwargs)
+            || (!operation.state.is_done() && request.sealed() != register.sealed.as_ref())
+        {
+            // Of one that has ended nobody knows the secrets any more.
             "kwargs"
         } else {
-            return Ok(Some(Registration {
-                id: operation.subject.id.clone(),
-                alert_name: operation.subject.alert_name.clone(),
-                reasons: self.reasons(operation),
-                state: operation.state,
-                existing: true,
-                cursor: operation.subject.sequence,
-            }));
+            return Ok(Some(self.registration(operation, true)));
         };
         Err(Refusal::IdReused {
             id: id.clone(),
@@ -136,11 +150,16 @@ impl State {
                 limit: limits.claims,
             });
         }
+        let conditions = self.conditions(declaration, &register, now)?;
+        let starts_later = conditions
+            .start_at
+            .is_some_and(|time| time > now && !conditions.holds_schedule);
         let subject = Arc::new(Subject {
             sequence: self.head + 1,
             id,
             alert_name,
             method_name: declaration.name.clone(),
+            parent: self.parent(limits, register.lease)?,
         });
         let request = Arc::new(Request {
             version: declaration.version,
@@ -152,8 +171,135 @@ impl State {
             has_object: declaration.object.is_some(),
             cancelable: declaration.cancelable,
             on_interrupt: declaration.on_interrupt,
+            conditions: (conditions != Conditions::default()).then(|| Box::new(conditions)),
         });
-        Ok(Operation::new(subject, request, OperationInfo::waiting()))
+        let state = match starts_later {
+            true => OperationState::Scheduled,
+            false => OperationState::Waiting,
+        };
+        Ok(Operation::new(
+            subject,
+            request,
+            state,
+            OperationInfo::waiting(),
+        ))
+    }
+
+    /// What is asked for beside method, kwargs and claims, and what the method declares of it.
+    fn conditions(
+        &self,
+        declaration: &Declaration,
+        register: &Register,
+        now: Time,
+    ) -> Result<Conditions, Refusal> {
+        check_times(register, now)?;
+        let weight = register.weight.unwrap_or(declaration.weight);
+        let capacity = self.capacity.whole;
+        if weight > capacity {
+            return Err(Refusal::WeightTooLarge { weight, capacity });
+        }
+        let retry = register.retry.or(declaration.retry);
+        if let Some(retry) = register.retry {
+            retry.check("/retry")?;
+        }
+        Ok(Conditions {
+            weight,
+            start_at: register.start_at,
+            start_before: register.start_before,
+            holds_schedule: declaration.holds_schedule && register.start_at.is_some(),
+            after: self.dependencies(&register.after),
+            retry: retry.filter(|retry| retry.max_attempts > 1),
+            attempt_timeout_ms: declaration.attempt_timeout_ms,
+            sealed: register.sealed.clone(),
+        })
+    }
+
+    fn dependencies(&self, after: &[After]) -> Vec<Dependency> {
+        let known = |earlier: &After| {
+            let operation = self.operation(&earlier.id).or(earlier.ended.as_ref())?;
+            Some(Dependency {
+                sequence: operation.subject.sequence,
+                id: earlier.id.clone(),
+                states: earlier.states.clone(),
+            })
+        };
+        after.iter().filter_map(known).collect()
+    }
+
+    /// The operation whose attempt registers another.
+    fn parent(
+        &self,
+        limits: &Limits,
+        lease: Option<Lease>,
+    ) -> Result<Option<Arc<Parent>>, Refusal> {
+        let Some(lease) = lease else { return Ok(None) };
+        let parent = self.leased(lease)?;
+        if parent.state == OperationState::Canceling {
+            return Err(Refusal::Canceled);
+        }
+        if parent.spawned().len() >= limits.children {
+            let limit = limits.children;
+            return Err(Refusal::LimitReached {
+                what: "operations that one registers",
+                limit,
+            });
+        }
+        let (sequence, id) = (parent.subject.sequence, parent.subject.id.clone());
+        Ok(Some(Arc::new(Parent { sequence, id })))
+    }
+}
+
+/// Checks the times between which it is to start.
+fn check_times(register: &Register, now: Time) -> Result<(), Refusal> {
+    let Some(before) = register.start_before else {
+        return Ok(());
+    };
+    let message = if before <= now {
+        "is past: the operation could never start"
+    } else if register.start_at.is_some_and(|time| before <= time) {
+        "must be later than startAt"
+    } else {
+        return Ok(());
+    };
+    Err(invalid(Fault::new("/startBefore", message)))
+}
+
+impl Retry {
+    /// Checks that every member is allowed; the error names all that are not. `pointer` says where
+    /// they stand.
+    pub fn check(&self, pointer: &str) -> Result<(), Refusal> {
+        let most = Self::MOST_MS;
+        let rules = [
+            (
+                self.max_attempts >= 1,
+                "maxAttempts",
+                "must be at least 1".to_owned(),
+            ),
+            (
+                self.factor >= 1.0 && self.factor.is_finite(),
+                "factor",
+                "must be at least 1".to_owned(),
+            ),
+            (
+                self.initial_ms <= self.max_ms,
+                "initialMs",
+                "must be at most maxMs".to_owned(),
+            ),
+            (
+                self.max_ms <= most,
+                "maxMs",
+                format!("must be at most {most}, a year"),
+            ),
+        ];
+        let broken = rules.into_iter().filter(|(holds, ..)| !holds);
+        let faults: Vec<_> = broken
+            .map(|(_, member, message)| Fault::new(format!("{pointer}/{member}"), message))
+            .collect();
+        if faults.is_empty() {
+            Ok(())
+        } else {
+            Err(Refusal::Invalid { faults })
+        }
     }
 }
 
@@ -165,12 +311,14 @@ fn invalid(fault: Fault) -> Refusal {
 
 const CLAIMS: &str = "claims of one operation";
 const TAGS: &str = "tags of one operation";
+const AFTER: &str = "operations that one follows";
 
 /// Checks what the caller named: id, claims, tags.
 fn check_names(limits: &Limits, register: &Register) -> Result<(), Refusal> {
     for (what, count, limit) in [
         (CLAIMS, register.claims.len(), limits.claims),
         (TAGS, register.tags.len(), limits.tags),
+        (AFTER, register.after.len(), limits.dependencies),
     ] {
         if count > limit {
             return Err(Refusal::LimitReached { what, limit });
@@ -189,6 +337,22 @@ fn check_names(limits: &Limits, register: &Register) -> Result<(), Refusal> {
     }
     for (index, tag) in register.tags.iter().enumerate() {
         check(tag, &|| format!("/tags/{index}"));
+    }
+    for (index, earlier) in register.after.iter().enumerate() {
+        let mut states = earlier.states.iter();
+        let fault = if earlier.states.is_empty() {
+            "must name at least one state"
+        } else if !states.all(|state| state.is_done()) {
+            "must be states of operations that are done: completed, failed, canceled, skipped"
+        } else if register.after[..index]
+            .iter()
+            .any(|other| other.id == earlier.id)
+        {
+            "the same operation is named before"
+        } else {
+            continue;
+        };
+        faults.push(Fault::new(format!("/after/{index}/states"), fault));
     }
     if faults.is_empty() {
         Ok(())
@@ -251,13 +415,18 @@ fn merged_claims(
 
 impl Operation {
     /// An operation that is just being registered.
-    fn new(subject: Arc<Subject>, request: Arc<Request>, info: Arc<OperationInfo>) -> Self {
+    fn new(
+        subject: Arc<Subject>,
+        request: Arc<Request>,
+        state: OperationState,
+        info: Arc<OperationInfo>,
+    ) -> Self {
         Self {
             cursor: subject.sequence,
             updated_at: request.registered_at,
             subject,
             request,
-            state: OperationState::Waiting,
+            state,
             info,
             described: false,
             attempt: 0,
@@ -267,13 +436,15 @@ impl Operation {
             finished_at: None,
             outcome: None,
             non_fatal_errors: Vec::new(),
+            course: None,
             unmet: 0,
         }
     }
 
     /// The operation that a `registered` event tells of.
     pub(crate) fn registered(event: &OperationEvent, request: &Arc<Request>) -> Self {
-        Self::new(event.subject.clone(), request.clone(), event.info.clone())
+        let subject = event.subject.clone();
+        Self::new(subject, request.clone(), event.state, event.info.clone())
     }
 }
 
@@ -287,6 +458,13 @@ impl Register {
             id: None,
             ulid: ulid.into(),
             claims: Vec::new(),
+            weight: None,
+            start_at: None,
+            start_before: None,
+            after: Vec::new(),
+            retry: None,
+            lease: None,
+            sealed: None,
             tags: Vec::new(),
             registered_by: registered_by.into(),
             ended: None,

@@ -9,9 +9,10 @@ pub(super) struct Outline<'a> {
     values: Vec<Span>,
 }
 
-struct Span {
-    start: usize,
-    end: usize,
+#[derive(Clone, Copy)]
+pub(super) struct Span {
+    pub(super) start: usize,
+    pub(super) end: usize,
     /// The first value behind this one and all that is in it.
     next: usize,
 }
@@ -76,6 +77,18 @@ impl<'a> Outline<'a> {
             members.push((unescaped(self.text(key)), value));
         }
         members
+    }
+
+    /// Adds the values that these steps lead to from an object; a key may be there more than once.
+    pub(super) fn find(&self, object: usize, steps: &[Cow<'_, str>], found: &mut Vec<Span>) {
+        let Some((first, rest)) = steps.split_first() else {
+            return found.push(self.values[object]);
+        };
+        for (key, value) in self.members(object) {
+            if key == *first {
+                self.find(value, rest, found);
+            }
+        }
     }
 
     /// Whether two values mean the same; `levels` are left before they are compared as written.

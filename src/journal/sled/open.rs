@@ -8,10 +8,11 @@ use std::path::{Path, PathBuf};
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::sync::{Mutex, RwLock};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use opstead_core::Cursor;
 use rustix::fs::{FlockOperation, flock};
+use rustix::io::Errno;
 use sled::Db;
 use thiserror::Error;
 use tracing::warn;
@@ -26,6 +27,11 @@ use crate::journal::{Fingerprint, ReadError, fingerprint};
 
 const LOCK: &str = "lock";
 const LOG: &str = "log";
+
+/// How long a lock may take to become free. One that somebody holds on purpose stays held; one that
+/// is merely left over goes soon: a child process that is just being started has a copy of every
+/// open file, and threads of a failed sled end a little later than it does.
+const LEFT_OVER: Duration = Duration::from_secs(1);
 
 /// How a journal is to be run.
 #[derive(Clone, Debug)]
@@ -248,19 +254,34 @@ fn open_locked(folder: PathBuf, lock: FolderLock, options: &Options) -> Result<O
     })
 }
 
-/// Our own lock, so that a second daemon is told so at once and in plain words. The file stays.
+/// Our own lock, so that a second daemon is told so in plain words. The file stays.
 fn lock(folder: &Path) -> Result<FolderLock, OpenError> {
     let file = File::options()
         .create(true)
         .truncate(false)
         .write(true)
         .open(folder.join(LOCK))?;
-    match flock(&file, FlockOperation::NonBlockingLockExclusive) {
-        Ok(()) => Ok(FolderLock(file)),
-        Err(rustix::io::Errno::WOULDBLOCK) => Err(OpenError::InUse {
+    if lock_soon(&file)? {
+        Ok(FolderLock(file))
+    } else {
+        Err(OpenError::InUse {
             folder: folder.to_owned(),
-        }),
-        Err(error) => Err(OpenError::Storage(error.into())),
+        })
+    }
+}
+
+/// Whether the lock could be had within [`LEFT_OVER`].
+fn lock_soon(file: &File) -> io::Result<bool> {
+    let started = Instant::now();
+    loop {
+        match flock(file, FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => return Ok(true),
+            Err(Errno::WOULDBLOCK) if started.elapsed() < LEFT_OVER => {
+                thread::sleep(Duration::from_millis(10));
+            }
+            Err(Errno::WOULDBLOCK) => return Ok(false),
+            Err(error) => return Err(error.into()),
+        }
     }
 }
 
@@ -291,13 +312,15 @@ fn initialise(
 /// of them when it fails.
 fn open_database(log: &Path, options: &Options, report: &mut OpenReport) -> Result<Db, OpenError> {
     fs::create_dir_all(log)?;
-    wait_for_previous(log)?;
     report.snapshots_removed += remove_snapshots(log, true)?;
     let config = sled::Config::new()
         .path(log)
         .cache_capacity(options.cache_bytes)
         .flush_every_ms(None);
-    let open = || -> Result<Db, OpenError> { Ok(without_panic(|| config.open())??) };
+    let open = || -> Result<Db, OpenError> {
+        wait_for_previous(log)?;
+        Ok(without_panic(|| config.open())??)
+    };
     let error = match open() {
         Ok(db) => return Ok(db),
         Err(error) => error,
@@ -311,16 +334,17 @@ fn open_database(log: &Path, options: &Options, report: &mut OpenReport) -> Resu
     open()
 }
 
-/// Waits until sled is closed. A journal of this process that was dropped, above all one that had
-/// failed, may have left threads of sled behind, which end soon; other daemons are kept away by
-/// our own lock.
+/// Waits until sled is closed: a journal of this process that was dropped, or an attempt to open it
+/// that failed just now. Other daemons are kept away by our own lock. If it stays open after all,
+/// sled says so.
 fn wait_for_previous(log: &Path) -> io::Result<()> {
     let database = log.join("db");
     if database.exists() {
         let file = File::open(database)?;
-        flock(&file, FlockOperation::LockExclusive)?;
-        // Closing is not enough, as with our own lock.
-        flock(&file, FlockOperation::Unlock)?;
+        if lock_soon(&file)? {
+            // Closing is not enough, as with our own lock.
+            flock(&file, FlockOperation::Unlock)?;
+        }
     }
     Ok(())
 }

@@ -254,7 +254,8 @@ impl Listing {
         let open = state.operations_on(&resource).into_iter();
         let ranked = open.map(|operation| {
             let rank = u8::from(operation.state == OperationState::Waiting);
-            (Place::of(rank, operation), operation)
+            let sequence = operation.place();
+            (Place { rank, sequence }, operation)
         });
         Box::new(ranked.filter(move |(place, _)| *place > after))
     }
@@ -282,6 +283,11 @@ impl Listing {
         let is = |wanted: &Option<String>, actual: &str| {
             wanted.as_ref().is_none_or(|wanted| wanted == actual)
         };
+        let parent = subject.parent.as_ref();
+        let is_child = |wanted: &Option<String>| {
+            let is = |wanted: &String| parent.is_some_and(|parent| *parent.id == **wanted);
+            wanted.as_ref().is_none_or(is)
+        };
         let holds = |resource: &opstead_schema::Resource| {
             operation.request.claims.iter().any(|claim| {
                 *claim.resource.kind == *resource.kind && *claim.resource.id == *resource.id
@@ -291,7 +297,7 @@ impl Listing {
         self.wants(operation.state)
             && is(&params.subsystem, subject.subsystem())
             && is(&params.method_name, &subject.method_name)
-            && params.parent.is_none()
+            && is_child(&params.parent)
             && params.tags.iter().flatten().all(bears)
             && params.resource.as_ref().is_none_or(holds)
             && self.filter.matches(&subject.alert_name)

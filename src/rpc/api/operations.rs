@@ -3,14 +3,14 @@
 use std::sync::Arc;
 
 use futures_util::future::try_join_all;
-use opstead_core::{Cursor, Json, MethodKind, Purged, Refusal};
+use opstead_core::{Cursor, Json, Lease, MethodKind, Purged, Refusal, Time};
 use opstead_schema::params::{OperationParams, OperationsDismissParams, RegisterParams};
 use opstead_schema::results::Dismissed;
 use opstead_schema::{ErrorObject, OperationState, Registration, Timestamp};
 use serde_json::value::RawValue;
 
 use super::{Api, check_ids};
-use crate::engine::{EngineError, PurgeTarget, RegisterRequest, Snapshot};
+use crate::engine::{EngineError, PurgeTarget, RegisterRequest, Seat, Snapshot};
 use crate::journal::{Archive, Entry};
 use crate::rpc::{convert, errors};
 
@@ -23,24 +23,14 @@ impl Api {
         &self,
         params: RegisterParams,
         registered_by: &Arc<str>,
+        connection: u64,
     ) -> impl Future<Output = Result<Registration, ErrorObject>> + Send + use<> {
-        let registration = self.engine.register(RegisterRequest {
-            method_name: params.method_name.into(),
-            version: params.version,
-            kwargs: params.kwargs.into(),
-            id: params.id.map(Into::into),
-            claims: params
-                .claims
-                .into_iter()
-                .flatten()
-                .map(convert::claim)
-                .collect(),
-            tags: params.tags.into_iter().flatten().map(Into::into).collect(),
-            registered_by: registered_by.clone(),
-        });
+        let parent = self.parent(params.lease.as_deref(), connection);
+        let request = parent.and_then(|parent| requested(params, parent, registered_by));
+        let registration = request.map(|request| self.engine.register(request));
         let log_id = self.log_id.clone();
         async move {
-            let registration = registration.await.map_err(errors::engine)?;
+            let registration = registration?.await.map_err(errors::engine)?;
             Ok(convert::registration(&registration, &log_id))
         }
     }
@@ -57,15 +47,8 @@ impl Api {
         kwargs: Json,
         registered_by: &Arc<str>,
     ) -> impl Future<Output = Result<Registration, ErrorObject>> + Send + use<> {
-        let registration = self.engine.register(RegisterRequest {
-            method_name: method_name.into(),
-            version: None,
-            kwargs,
-            id: None,
-            claims: Vec::new(),
-            tags: Vec::new(),
-            registered_by: registered_by.clone(),
-        });
+        let request = RegisterRequest::new(method_name, kwargs, registered_by);
+        let registration = self.engine.register(request);
         let log_id = self.log_id.clone();
         async move {
             let registration = registration.await.map_err(by_name)?;
@@ -225,6 +208,35 @@ impl Api {
             .collect::<Result<_, _>>()
             .map_err(|error| errors::read(&error))
     }
+}
+
+/// The request as the engine takes it.
+fn requested(
+    params: RegisterParams,
+    parent: Option<(Lease, Seat)>,
+    registered_by: &Arc<str>,
+) -> Result<RegisterRequest, ErrorObject> {
+    let unknown_state = |pointer: String| {
+        let message = "must be of completed, failed, canceled, skipped";
+        errors::invalid_param(&pointer, message)
+    };
+    let claims = params.claims.into_iter().flatten();
+    let time = |timestamp: Timestamp| Time(timestamp.unix_ms());
+    let kwargs = params.kwargs.into();
+    Ok(RegisterRequest {
+        version: params.version,
+        id: params.id.map(Into::into),
+        claims: claims.map(convert::claim).collect(),
+        weight: params.weight,
+        start_at: params.start_at.map(time),
+        start_before: params.start_before.map(time),
+        after: convert::after(params.after.unwrap_or_default()).map_err(unknown_state)?,
+        retry: params.retry.map(convert::retry),
+        lease: parent.as_ref().map(|(lease, _)| *lease),
+        seat: parent.map(|(_, seat)| seat),
+        tags: params.tags.into_iter().flatten().map(Into::into).collect(),
+        ..RegisterRequest::new(&params.method_name, kwargs, registered_by)
+    })
 }
 
 /// An error of a method that was called by its own name: its params are the kwargs themselves, so

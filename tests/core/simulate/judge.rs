@@ -1,16 +1,18 @@
 //! The judge: compares what the core did with what the model says it must do, and lets the model
 //! follow. Any difference is a panic.
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use opstead_core::{
-    Change, Cursor, Event, EventBody, Executed, Failure, Limits, OnInterrupt, OperationEvent,
-    OperationState, Order, Reason, Refusal, Register, Reply, State, Verdict,
+    Change, Cursor, Event, EventBody, Executed, Failure, Lease, Limits, Moment, OnInterrupt,
+    OperationEvent, OperationState, Order, Refusal, Register, Reply, State, Steady, Timer, Verdict,
 };
 
+use super::compare::{assert_reasons, operation, told};
 use super::model::{Cell, Expected, Model, ModelExecutor, ModelOperation, cell};
-use OperationState::{Canceled, Canceling, Completed, Failed, Running, Waiting};
+use OperationState::{
+    Canceled, Canceling, Completed, Failed, Running, Scheduled, Skipped, Waiting,
+};
 
 /// What an order must lead to, before anything is started by it.
 enum Due {
@@ -29,6 +31,9 @@ enum Due {
 pub(crate) struct Judge<'a> {
     pub model: &'a mut Model,
     pub limits: Limits,
+    pub now: Moment,
+    /// How many of the events of operations were asked for; the others happen by themselves.
+    pub direct: usize,
     /// The cursor of the first event, and whether nothing was left to do before.
     pub first: Cursor,
     pub was_settled: bool,
@@ -53,19 +58,28 @@ impl Judge<'_> {
             (_, Err(refusal)) => panic!("refused without need: {refusal:?}"),
         };
         let told: Vec<_> = executed.events.iter().filter_map(told).collect();
-        match due {
-            Due::Events(due) => assert_eq!(due, told),
-            Due::Progress(place) => assert!(told.is_empty() || told == [("progress", place)]),
-            Due::Wake => assert!(told.is_empty()),
+        self.direct = match due {
+            // What happens by itself comes behind it.
+            Due::Events(due) => {
+                assert_eq!(due, told[..due.len().min(told.len())]);
+                due.len()
+            }
+            Due::Progress(place) => {
+                assert!(told.is_empty() || told == [("progress", place)]);
+                told.len()
+            }
+            Due::Wake => 0,
             Due::Refused(due) => panic!("not refused: {due:?}"),
             Due::Invalid => panic!("not refused as invalid"),
-        }
+        };
         self.follow(&executed.events, 0, state);
+        self.settle(state);
         if let (
             Order::Attach {
                 capacity,
                 executor,
                 declarations,
+                ..
             },
             model,
         ) = (order, self.model)
@@ -113,20 +127,35 @@ impl Judge<'_> {
                     .open
                     .iter()
                     .find(|known| known.sequence == lease.sequence);
-                let canceling = known.expect("the lease holds").state == Canceling;
+                let known = known.expect("the lease holds");
+                let canceling = known.state == Canceling;
                 let word = match verdict {
                     Verdict::Completed(_) => "completed",
                     Verdict::Failed(failure) if failure.code == Failure::CANCELED && canceling => {
                         "canceled"
                     }
+                    Verdict::Failed(failure)
+                        if known.has_attempts_left() && failure.is_retryable() =>
+                    {
+                        "retrying"
+                    }
                     Verdict::Failed(_) => "failed",
                 };
                 Due::Events(vec![(word, lease.sequence)])
             }
-            Order::Attach { executor, .. } | Order::Detach { executor } => {
-                Due::Events(self.due_interruptions(executor))
-            }
-            Order::ContinueWake => Due::Wake,
+            Order::Attach {
+                executor, resume, ..
+            } => Due::Events(self.due_interruptions(executor, resume)),
+            Order::Detach {
+                executor,
+                keep_ms: None,
+            } => Due::Events(self.due_interruptions(executor, &[])),
+            Order::Detach { .. } => Due::Events(Vec::new()),
+            Order::Continue => Due::Wake,
+            Order::SetCapacity { .. }
+            | Order::Resize { .. }
+            | Order::Publish { .. }
+            | Order::Retire { .. } => Due::Events(Vec::new()),
             Order::Purge { .. } => Due::Events(Vec::new()),
         }
     }
@@ -136,7 +165,7 @@ impl Judge<'_> {
             return Due::Refused(Refusal::OperationNotFound { id: id.clone() });
         };
         match known.state {
-            Waiting => Due::Events(vec![("canceled", known.sequence)]),
+            Waiting | Scheduled => Due::Events(vec![("canceled", known.sequence)]),
             Running if known.cancelable => Due::Events(vec![("canceling", known.sequence)]),
             Running => Due::Refused(Refusal::NotCancelable {
                 method_name: known.method.clone(),
@@ -146,11 +175,16 @@ impl Judge<'_> {
         }
     }
 
-    fn due_interruptions(&self, executor: &str) -> Vec<(&'static str, Cursor)> {
-        let lost =
-            self.model.open.iter().filter(|known| {
-                known.state != Waiting && known.executor.as_deref() == Some(executor)
-            });
+    fn due_interruptions(&self, executor: &str, resumed: &[Lease]) -> Vec<(&'static str, Cursor)> {
+        let goes_on = |known: &ModelOperation| {
+            let mut leases = resumed.iter();
+            leases.any(|lease| lease.sequence == known.sequence && lease.attempt == known.attempt)
+        };
+        let lost = self.model.open.iter().filter(|known| {
+            matches!(known.state, Running | Canceling)
+                && known.executor.as_deref() == Some(executor)
+                && !goes_on(known)
+        });
         let due = lost.map(|known| {
             let word = match (known.state, known.on_interrupt) {
                 (Canceling, _) => "canceled",
@@ -168,9 +202,12 @@ impl Judge<'_> {
         result: &Result<Executed, Refusal>,
         state: &State,
     ) {
-        let expected = self.model.judge(register, &self.limits, self.first);
+        let expected = self
+            .model
+            .judge(register, &self.limits, self.first, self.now);
         let (executed, registration) = match (&expected, result) {
             (Expected::Refused(due), Err(refusal)) => return assert_eq!(due, refusal),
+            (Expected::Invalid, Err(Refusal::Invalid { .. })) => return,
             (_, Ok(executed)) => match &executed.reply {
                 Reply::Registered(registration) => (executed, registration),
                 other => panic!("a registration is answered with {other:?}"),
@@ -179,6 +216,7 @@ impl Judge<'_> {
         };
         match expected {
             Expected::Refused(due) => panic!("not refused: {due:?}"),
+            Expected::Invalid => panic!("not refused as invalid"),
             Expected::Existing(sequence) => {
                 assert!(registration.existing && executed.events.is_empty());
                 assert_eq!(registration.cursor, sequence);
@@ -202,15 +240,24 @@ impl Judge<'_> {
                 assert_eq!(request.claims, operation.claims);
                 assert_eq!(request.version, operation.version);
                 let due = self.model.reasons(&operation);
+                let is_doomed = operation.is_doomed;
+                if let Some(parent) = operation.parent {
+                    let id = operation.id.clone();
+                    self.model.operation(parent).spawned.push(id);
+                }
                 self.model.open.push(*operation);
-                let started = executed.events.len() == 2 && told(&executed.events[1]).is_none();
-                assert!(started || told(&executed.events[1]) == Some(("postponed", self.first)));
+                let next = told(&executed.events[1]);
+                let started = next.is_none();
+                let word = if is_doomed { "skipped" } else { "postponed" };
+                assert!(started || next == Some((word, self.first)));
                 // Behind a wake-up that is not finished a new one may have to take its turn.
                 assert!(
-                    started == due.is_empty() || (!started && !self.was_settled),
+                    started == (due.is_empty() && !is_doomed) || (!started && !self.was_settled),
                     "{due:?}"
                 );
+                self.direct = usize::from(!started);
                 self.follow(&executed.events[1..], 1, state);
+                self.settle(state);
             }
         }
         let known = self
@@ -219,13 +266,27 @@ impl Judge<'_> {
             .expect("it is registered");
         assert_eq!(registration.state, known.state);
         assert_eq!(registration.alert_name, known.alert_name);
-        assert_reasons(&self.model.reasons(known), &registration.reasons, state);
+        assert_reasons(
+            &self.model.reasons(known),
+            &registration.reasons,
+            state,
+            self.now,
+        );
     }
 
     /// The model goes through the events, the first of which is the order's event `from`.
     fn follow(&mut self, events: &[Event], from: u64, state: &State) {
-        let orderly = self.was_settled && state.is_settled();
+        let orderly = self.was_settled && state.is_settled(self.now);
         for (cursor, event) in (self.first + from..).zip(events) {
+            if told(event).is_some() {
+                self.direct = match self.direct.checked_sub(1) {
+                    Some(left) => left,
+                    None => {
+                        self.justify(operation(event));
+                        0
+                    }
+                };
+            }
             match &event.body {
                 EventBody::Operation(event) => self.happen(cursor, event, orderly),
                 EventBody::MethodDeclared(method) => {
@@ -245,11 +306,27 @@ impl Judge<'_> {
                         offers: offers.clone(),
                     });
                     self.model.executors.sort_by_key(|known| known.name.clone());
+                    self.model.kept.remove(executor);
                 }
-                EventBody::ExecutorDetached { executor } => {
+                EventBody::ExecutorDetached { executor, kept } => {
                     self.model.executors.retain(|known| known.name != *executor);
+                    self.model.kept.remove(executor);
+                    if let Some(kept) = kept {
+                        self.model.kept.insert(executor.clone(), kept.due());
+                    }
                 }
                 EventBody::WakeContinued => assert!(!self.was_settled),
+                EventBody::CapacitySet { capacity } => {
+                    self.model.capacity = Some(*capacity);
+                    let free = self.model.free() as u32;
+                    if let Some((_, usable)) = &mut self.model.reserve {
+                        *usable = free.min(*usable);
+                    }
+                }
+                EventBody::CapacityReserved { sequence } => self.reserve(*sequence, orderly),
+                EventBody::Placed { sequence } => self.place(cursor, *sequence),
+                EventBody::DelayPassed { sequence } => self.end_delay(*sequence),
+                EventBody::ObjectPublished { .. } | EventBody::ObjectRetired { .. } => {}
                 EventBody::Purged { operations } => {
                     for purged in operations {
                         self.model.purge(purged.sequence);
@@ -261,18 +338,25 @@ impl Judge<'_> {
 
     fn happen(&mut self, cursor: Cursor, event: &OperationEvent, orderly: bool) {
         let place = event.subject.sequence;
-        if let Change::Started { attempt, executor } = &event.change {
+        if let Change::Started {
+            attempt, executor, ..
+        } = &event.change
+        {
             self.check_start(place, *attempt, executor, orderly);
         }
         let known = self.model.operation(place);
         assert_eq!(known.id, event.subject.id);
         let allowed: &[OperationState] = match &event.change {
             Change::Registered(_) => &[],
-            Change::Postponed | Change::Started { .. } => &[Waiting],
+            Change::Postponed => &[Waiting, Scheduled],
+            Change::Started { .. } => &[Waiting],
             Change::Retrying | Change::CancelRequested => &[Running],
-            Change::Canceled(_) => &[Waiting, Canceling],
+            Change::AttemptFailed { .. } => &[Running],
+            Change::Skipped(_) => &[Waiting, Scheduled],
+            Change::Canceled(_) => &[Waiting, Scheduled, Canceling],
             Change::Progressed { .. } | Change::ErrorRecorded(_) => &[Running, Canceling],
-            Change::Completed(_) | Change::Failed(_) => &[Running, Canceling],
+            Change::Completed(_) => &[Running, Canceling],
+            Change::Failed(_) => &[Waiting, Scheduled, Running, Canceling],
         };
         assert!(
             allowed.contains(&known.state),
@@ -282,7 +366,8 @@ impl Judge<'_> {
         );
         let becomes = match &event.change {
             Change::Started { .. } => Running,
-            Change::Retrying => Waiting,
+            Change::Retrying | Change::AttemptFailed { .. } => Waiting,
+            Change::Skipped(_) => Skipped,
             Change::CancelRequested => Canceling,
             Change::Completed(_) => Completed,
             Change::Failed(_) => Failed,
@@ -292,22 +377,42 @@ impl Judge<'_> {
         assert_eq!(event.state, becomes);
         let stage = event.info.stage;
         assert!(stage.total > 0 && (stage.number == stage.total) == becomes.is_done());
+        let was = known.state;
         known.state = becomes;
         known.info = event.info.clone();
         known.touched = cursor;
         match &event.change {
-            Change::Started { attempt, executor } => {
+            Change::Started {
+                attempt,
+                executor,
+                timeout,
+            } => {
+                let due = known.timeout_ms.map(|ms| Steady(self.now.steady.0 + ms));
+                assert_eq!(timeout.map(Timer::due), due);
+                known.timer = due;
                 known.attempt = *attempt;
                 known.executor = Some(executor.clone());
                 known.started = Some(cursor);
             }
-            Change::Retrying => known.interruptions += 1,
+            Change::Retrying => {
+                known.interruptions += 1;
+                known.timer = None;
+            }
+            Change::AttemptFailed { delay, .. } => {
+                assert_eq!(delay.since, self.now.steady);
+                known.timer = Some(delay.due());
+            }
             Change::ErrorRecorded(_) => known.errors += 1,
             _ => {}
         }
         match &event.change {
-            Change::Started { executor, .. } => self.model.carry(place, Some(executor)),
-            Change::Retrying => self.model.carry(place, None),
+            Change::Started { executor, .. } => {
+                self.model.carry(place, Some(executor));
+                self.model.use_weight(place);
+            }
+            Change::Retrying | Change::AttemptFailed { .. } => self.model.carry(place, None),
+            Change::CancelRequested => self.model.disown(place),
+            Change::Canceled(_) if was != Canceling => self.model.disown(place),
             _ => {}
         }
         if becomes.is_done() {
@@ -324,6 +429,11 @@ impl Judge<'_> {
             starting.blockers.is_empty(),
             "waits for {:?}",
             starting.blockers
+        );
+        assert!(model.fits(starting), "it is too heavy");
+        assert!(
+            model.lacks_only_capacity(starting),
+            "it waits for something else"
         );
         assert_eq!(
             attempt,
@@ -350,14 +460,16 @@ impl Judge<'_> {
             let offer = (known.method.clone(), known.version);
             offered.offers.contains(&offer)
         };
-        let sure = |known: &ModelOperation| orderly || (known.claims.is_empty() && offers(known));
+        let simple = |known: &ModelOperation| known.claims.is_empty() && known.after.is_empty();
+        let sure = |known: &ModelOperation| orderly || (simple(known) && offers(known));
         let oldest = model.next_start(sure);
         assert!(
-            oldest.is_none_or(|oldest| place <= oldest),
+            oldest.is_none_or(|oldest| starting.place <= oldest),
             "{oldest:?} is older"
         );
-        for other in model.open.iter().filter(|other| other.state != Waiting) {
-            let (earlier, later) = if other.sequence < place {
+        let held = |other: &&ModelOperation| matches!(other.state, Running | Canceling);
+        for other in model.open.iter().filter(held) {
+            let (earlier, later) = if other.place < starting.place {
                 (other, starting)
             } else {
                 (starting, other)
@@ -375,75 +487,5 @@ impl Judge<'_> {
                 );
             }
         }
-    }
-}
-
-/// The word and place of an event of an operation, unless it is a start.
-fn told(event: &Event) -> Option<(&'static str, Cursor)> {
-    match &event.body {
-        EventBody::Operation(event) if !matches!(event.change, Change::Started { .. }) => {
-            Some((event.change.as_str(), event.subject.sequence))
-        }
-        _ => None,
-    }
-}
-
-/// An operation with nothing in its way may only stand there while a wake-up is not finished.
-fn assert_reasons(due: &[Reason], actual: &[Reason], state: &State) {
-    let queued = actual.len() == 1 && actual[0].detail.as_deref() == Some("queued");
-    if due.is_empty() && queued {
-        assert!(
-            !state.is_settled(),
-            "queued, and nobody is going to start it"
-        );
-    } else {
-        assert_eq!(due, actual);
-    }
-}
-
-/// Compares the state with the model. Of many operations only some are looked at: every
-/// `1/stride`th from `offset` on.
-pub(crate) fn compare(model: &Model, state: &State, stride: usize, offset: usize) {
-    assert_eq!(state.open_operations(), model.open.len());
-    let mut counts = BTreeMap::new();
-    for known in &model.open {
-        *counts.entry(known.state).or_insert(0) += 1;
-    }
-    assert_eq!(*state.counts(), counts);
-    if state.is_settled() {
-        assert_eq!(
-            model.next_start(|_| true),
-            None,
-            "it can start, and nobody starts it"
-        );
-    }
-    for known in model.open.iter().skip(offset % stride).step_by(stride) {
-        let operation = state.operation(&known.id).expect("an open one is found");
-        assert_eq!(operation.state, known.state);
-        assert_eq!(operation.subject.sequence, known.sequence);
-        assert_eq!(
-            (operation.attempt, operation.interruptions),
-            (known.attempt, known.interruptions)
-        );
-        assert_eq!(operation.non_fatal_errors.len(), known.errors);
-        assert_eq!(operation.cursor, known.touched);
-        assert_eq!(operation.info, known.info);
-        assert_reasons(&model.reasons(known), &state.reasons(operation), state);
-    }
-    // Objects are looked for through all that was ever on them, so there are fewer of these.
-    let known = model.open.iter().chain(&model.past);
-    let names = if stride == 1 { 20 } else { 2 };
-    let stride = 1 + (model.open.len() + model.past.len()) / names;
-    let names: BTreeSet<_> = known
-        .skip(offset % stride)
-        .step_by(stride)
-        .map(|known| &known.alert_name)
-        .collect();
-    for name in names {
-        let view = state.object(name);
-        let seen = view
-            .as_ref()
-            .map(|view| (&view.operation_id, &view.info, view.cursor));
-        assert_eq!(model.object(name), seen, "the object {name}");
     }
 }

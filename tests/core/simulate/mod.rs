@@ -4,25 +4,33 @@
 //!
 //! A failure prints its seed and its story as a golden script. `OPSTEAD_SEED=7` plays one seed.
 
+mod automatic;
+mod compare;
+mod conditions;
 mod judge;
 mod model;
+mod objects;
+mod orders;
 
+use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Mutex;
 
 use opstead_core::checkpoint::Record;
-use opstead_core::{Cursor, Event, EventBody, OperationState};
+use opstead_core::{Cursor, Event, Executed, Order, Refusal, Reply};
 
 use crate::quiet;
 use crate::script::{Step, parse};
+use crate::show::word;
 use crate::world::{World, assert_same, reopened};
-use judge::{Judge, compare};
+use compare::compare;
+use judge::Judge;
 use model::Model;
 
-const SEEDS: u64 = 40;
-const STEPS: usize = 2_500;
+const SEEDS: u64 = 200;
+const STEPS: usize = 600;
 
-const METHODS: [&str; 7] = [
+const METHODS: [&str; 9] = [
     "method s.create object=Image.{image} claim=create:image:{image} cancelable retry",
     "method s.read object=Image.{image} claim=read:image:{image} cancelable retry",
     "method s.read version=2 object=Image.{image} claim=read:image:{image}",
@@ -30,6 +38,8 @@ const METHODS: [&str; 7] = [
     "method s.delete object=Image.{image} claim=delete:image:{image} cancelable",
     "method s.copy object=Image.{target} claim=read:image:{image} claim=create:image:{target} retry",
     "method s.task cancelable",
+    "method s.heavy weight=3 cancelable retry attempts=3 initial=40 factor=2 max=100",
+    "method s.slow timeout=60 attempts=2 initial=30 object=Image.{image} claim=update:image:{image}",
 ];
 
 #[test]
@@ -51,17 +61,20 @@ fn simulation_agrees_with_the_naive_model() {
                 while let Some(seed) = next() {
                     let seen = play_seed(seed);
                     let mut total = total.lock().expect("the other thread goes on");
-                    total.wakes += seen.wakes;
-                    total.mass_starts += seen.mass_starts;
-                    total.crashes_in_a_wake += seen.crashes_in_a_wake;
+                    for (what, count) in seen {
+                        *total.entry(what).or_default() += count;
+                    }
                 }
             });
         }
     });
     let total = total.into_inner().expect("both threads are through");
     println!("{total:?}");
-    let enough = total.wakes > 0 && total.mass_starts > 0 && total.crashes_in_a_wake > 0;
-    assert!(enough || !all, "the rare things did not come up: {total:?}");
+    let missing = RARE.iter().find(|what| !total.contains_key(**what));
+    assert!(
+        missing.is_none() || !all,
+        "{missing:?} did not come up: {total:?}"
+    );
 }
 
 fn play_seed(seed: u64) -> Seen {
@@ -107,16 +120,19 @@ struct Profile {
     /// What is mostly registered, and how often it is something else: once in so many times. An
     /// even mix, if left out.
     usual: Option<(&'static str, usize)>,
+    /// Whether most follow the oldest that is open.
+    follows: bool,
     /// One in so many steps changes the mood.
     mood: usize,
 }
 
-const PROFILES: [Profile; 4] = [
+const PROFILES: [Profile; 5] = [
     Profile {
         images: 2,
         open: 25,
         capacity: 3,
         usual: None,
+        follows: false,
         mood: 100,
     },
     Profile {
@@ -124,6 +140,7 @@ const PROFILES: [Profile; 4] = [
         open: 60,
         capacity: 6,
         usual: None,
+        follows: false,
         mood: 100,
     },
     // Mass wake-ups: hundreds of reads behind a create.
@@ -132,6 +149,7 @@ const PROFILES: [Profile; 4] = [
         open: 250,
         capacity: 90,
         usual: Some(("s.read", 40)),
+        follows: false,
         mood: 150,
     },
     // Mass starts: hundreds that wait for nothing but their executor.
@@ -140,17 +158,39 @@ const PROFILES: [Profile; 4] = [
         open: 320,
         capacity: 500,
         usual: Some(("s.task", 15)),
+        follows: false,
         mood: 340,
+    },
+    // Mass cascades: hundreds that follow one.
+    Profile {
+        images: 3,
+        open: 250,
+        capacity: 90,
+        usual: Some(("s.task", 15)),
+        follows: true,
+        mood: 150,
     },
 ];
 
-/// Rare things that a whole simulation must have come across.
-#[derive(Debug, Default)]
-struct Seen {
-    wakes: usize,
-    mass_starts: usize,
-    crashes_in_a_wake: usize,
-}
+/// How often each event came up, and other rare things: a whole simulation must have come across
+/// all of them.
+type Seen = BTreeMap<&'static str, usize>;
+
+const RARE: [&str; 13] = [
+    "wakeContinued",
+    "massStart",
+    "crashInAWake",
+    "crashInACascade",
+    "reserved",
+    "placed",
+    "delayPassed",
+    "skipped",
+    "retrying",
+    "canceled with its parent",
+    "failed by itself",
+    "resumed",
+    "postponed by itself",
+];
 
 struct Run {
     random: Random,
@@ -171,7 +211,11 @@ impl Run {
     fn new(seed: u64) -> Self {
         Self {
             random: Random(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1),
-            profile: &PROFILES[seed as usize % PROFILES.len()],
+            // The last three are for masses, and slow.
+            profile: match seed as usize % 10 {
+                mass @ 7.. => &PROFILES[mass - 5],
+                other => &PROFILES[other % 2],
+            },
             world: World::new(),
             model: Model::default(),
             story: Vec::new(),
@@ -188,6 +232,7 @@ impl Run {
         }
         let open = self.profile.open;
         self.step(format!("limits open={open} errors=3"));
+        self.step("capacity 12".to_owned());
         self.attach();
         for _ in 0..STEPS {
             if self.random.once_in(self.profile.mood) {
@@ -195,7 +240,7 @@ impl Run {
             }
             let line = self.line();
             self.step(line);
-            if !self.world.state.is_settled() && self.random.once_in(6) {
+            if !self.world.state.is_settled(self.world.now) && self.random.once_in(6) {
                 self.step("continue".to_owned());
             }
             if self.random.once_in(60) {
@@ -203,14 +248,19 @@ impl Run {
                     .push((self.world.state.head(), self.world.records()));
             }
             // More often in the middle of a wake-up, where there is more to forget.
-            let calm = self.world.state.is_settled();
+            let calm = self.world.state.is_settled(self.world.now);
             if self.random.once_in(if calm { 200 } else { 5 }) {
                 self.crash();
             }
         }
         self.drain();
         let again = reopened(&[], &self.world.log);
-        assert_same(&self.world.state, &again, "what all events make");
+        assert_same(
+            &self.world.state,
+            &again,
+            self.world.now,
+            "what all events make",
+        );
     }
 
     fn change_mood(&mut self) {
@@ -240,15 +290,14 @@ impl Run {
         let judge = Judge {
             model: &mut self.model,
             limits: self.world.limits,
+            now: self.world.now,
+            direct: 0,
             first: self.world.state.head() + 1,
-            was_settled: self.world.state.is_settled(),
+            was_settled: self.world.state.is_settled(self.world.now),
         };
         let result = self.world.run(order.clone());
-        let events = result.iter().flat_map(|executed| &executed.events);
-        let woken = |event: &&Event| matches!(event.body, EventBody::WakeContinued);
-        self.seen.wakes += events.clone().filter(woken).count();
-        self.seen.mass_starts += usize::from(events.count() > 256);
         judge.judge(&order, &result, &self.world.state);
+        self.see(&order, &result);
         let stride = if self.random.once_in(50) {
             1
         } else {
@@ -257,20 +306,56 @@ impl Run {
         compare(
             &self.model,
             &self.world.state,
+            self.world.now,
             stride,
             self.random.below(1_000),
         );
     }
 
+    /// Counts what came up.
+    fn see(&mut self, order: &Order, result: &Result<Executed, Refusal>) {
+        let Ok(executed) = result else { return };
+        let by_itself = matches!(order, Order::Continue);
+        for event in &executed.events {
+            let word = match word(&event.body) {
+                "failed" if by_itself => "failed by itself",
+                "postponed" if by_itself => "postponed by itself",
+                word => word,
+            };
+            *self.seen.entry(word).or_default() += 1;
+        }
+        let canceled = |event: &&Event| matches!(word(&event.body), "canceling" | "canceled");
+        let many = executed.events.iter().filter(canceled).count() > 1;
+        if many && matches!(order, Order::Cancel { .. }) {
+            *self.seen.entry("canceled with its parent").or_default() += 1;
+        }
+        if executed.events.len() > 256 {
+            *self.seen.entry("massStart").or_default() += 1;
+        }
+        if let Reply::Attached(resumed) = &executed.reply
+            && !resumed.is_empty()
+        {
+            *self.seen.entry("resumed").or_default() += 1;
+        }
+    }
+
     /// What was in memory is gone; the journal and perhaps a checkpoint are there.
     fn crash(&mut self) {
         let records = self.world.records();
-        let wakes = records
-            .iter()
-            .filter(|record| matches!(record, Record::Wake { .. }));
-        self.seen.crashes_in_a_wake += wakes.count();
+        for record in &records {
+            match record {
+                Record::Wake { .. } => *self.seen.entry("crashInAWake").or_default() += 1,
+                Record::Cascade(_) => *self.seen.entry("crashInACascade").or_default() += 1,
+                _ => {}
+            }
+        }
         let now = reopened(&records, &[]);
-        assert_same(&self.world.state, &now, "what its own records make");
+        assert_same(
+            &self.world.state,
+            &now,
+            self.world.now,
+            "what its own records make",
+        );
         let n = self.checkpoints.len();
         let old = n.saturating_sub(self.random.below(4));
         let checkpoint = match self.random.once_in(10) {
@@ -280,7 +365,7 @@ impl Run {
         let (head, records) = checkpoint.map_or((0, &[][..]), |(head, records)| (*head, records));
         let again = reopened(records, &self.world.log[head as usize..]);
         let what = format!("what the records of {head} make");
-        assert_same(&self.world.state, &again, &what);
+        assert_same(&self.world.state, &again, self.world.now, &what);
         self.world.state = again;
     }
 
@@ -289,181 +374,22 @@ impl Run {
         self.step("attach last capacity=40".to_owned());
         while !self.model.open.is_empty() {
             let mut left = self.model.open.len() + 10;
-            while !self.world.state.is_settled() {
+            while !self.world.state.is_settled(self.world.now) {
                 self.step("continue".to_owned());
                 left -= 1;
                 assert!(left > 0, "the wake-up never comes to its end");
             }
-            let running = self
-                .model
-                .open
-                .iter()
-                .filter(|known| known.state != OperationState::Waiting);
-            let ends: Vec<_> = running
+            let ends: Vec<_> = self
+                .running()
                 .map(|known| format!("complete {}", known.id))
                 .collect();
-            assert!(!ends.is_empty(), "some wait for ever");
+            let before = self.world.state.head();
             for line in ends {
                 self.step(line);
             }
+            self.step("after 1000".to_owned());
+            self.step("continue".to_owned());
+            assert!(self.world.state.head() > before, "some wait for ever");
         }
-    }
-
-    fn attach(&mut self) {
-        let capacity = 1 + self.random.below(self.profile.capacity);
-        let line = match self.random.below(6) {
-            0 => format!("attach two capacity={capacity} s.read@2 s.task"),
-            1 => format!("attach two capacity={capacity} s.read@1 s.update"),
-            2 => "attach one capacity=0 s.create s.read@1".to_owned(),
-            3 => {
-                format!("attach one capacity={capacity} s.create s.read@1 s.update s.delete s.copy")
-            }
-            _ => format!("attach one capacity={capacity}"),
-        };
-        self.step(line);
-    }
-
-    fn line(&mut self) -> String {
-        if self.random.below(10) < self.appetite {
-            return self.register();
-        }
-        match self.random.below(40) {
-            0 => "continue".to_owned(),
-            1 if self.random.once_in(4) => {
-                self.attach();
-                "after 7".to_owned()
-            }
-            2 if self.random.once_in(4) => {
-                format!("detach {}", self.random.pick(&["one", "two", "three"]))
-            }
-            3 => format!("after {}", self.random.below(90)),
-            4..8 => self.cancel(),
-            8..14 => self.progress(),
-            14..16 => self.on_running("error", "3000 slow"),
-            16..19 => self.stale(),
-            19..22 => self.purge(),
-            22..26 => self.on_running("fail", r#"3001 broken data={"retryable":false}"#),
-            26..28 => self.on_running("fail", "2005 stopped"),
-            _ => self.on_running("complete", r#"{"ok":true}"#),
-        }
-    }
-
-    fn register(&mut self) -> String {
-        let usual = self
-            .profile
-            .usual
-            .filter(|(_, other)| !self.random.once_in(*other));
-        let method = match usual {
-            Some((method, _)) => method,
-            None => self.random.pick(&[
-                "s.create", "s.read", "s.update", "s.delete", "s.copy", "s.task", "s.none",
-            ]),
-        };
-        let image = self.image();
-        let target = self.image();
-        let kwargs = match method {
-            "s.task" => "{}".to_owned(),
-            "s.copy" if self.random.once_in(2) => {
-                format!(r#"{{"target": "{target}", "image": "{image}"}}"#)
-            }
-            "s.copy" => format!(r#"{{"image":"{image}","target":"{target}"}}"#),
-            _ => format!(r#"{{"image":"{image}"}}"#),
-        };
-        let mut line = format!("register {method} {kwargs}");
-        if self.random.once_in(3) {
-            // Few enough that some come again.
-            line += &format!(
-                " id=chosen{}",
-                self.random.below(60 + self.story.len() / 10)
-            );
-        }
-        if method == "s.read" && !self.random.once_in(20) {
-            line += " version=1";
-        }
-        while self.random.once_in(12) {
-            let operation = self
-                .random
-                .pick(&["create", "read", "read", "update", "delete"]);
-            line += &format!(" claim={operation}:image:{}", self.image());
-        }
-        line
-    }
-
-    fn image(&mut self) -> String {
-        format!("i{}", self.random.below(self.profile.images))
-    }
-
-    fn on_running(&mut self, command: &str, rest: &str) -> String {
-        let running = self
-            .model
-            .open
-            .iter()
-            .filter(|known| known.state != OperationState::Waiting);
-        let running: Vec<_> = running.map(|known| &*known.id).collect();
-        if running.is_empty() {
-            return self.register();
-        }
-        if self.holding && matches!(command, "complete" | "fail") {
-            return self.register();
-        }
-        format!("{command} {} {rest}", self.random.pick(&running))
-    }
-
-    fn progress(&mut self) -> String {
-        let members = match self.random.below(6) {
-            // Not allowed: refused, and nothing changes.
-            0 => r#"{"stage":[3,2]}"#.to_owned(),
-            1 => r#"{"operationDescription":"Copying","stage":[2,2]}"#.to_owned(),
-            2 => r#"{"stageDescription":"half way","extraData":{"n":1}}"#.to_owned(),
-            _ => {
-                let percentage = self.random.below(1 << 30) as f64 / (1 << 30) as f64 * 100.0;
-                format!(r#"{{"percentage":{percentage}}}"#)
-            }
-        };
-        let flush = if self.random.once_in(3) { " flush" } else { "" };
-        self.on_running("update", &format!("{members}{flush}"))
-    }
-
-    /// The id of any operation that is known, open or ended.
-    fn any(&mut self) -> Option<String> {
-        let kept = self.model.past.iter().filter(|known| !known.purged);
-        let known: Vec<_> = self
-            .model
-            .open
-            .iter()
-            .chain(kept)
-            .map(|known| &*known.id)
-            .collect();
-        (!known.is_empty()).then(|| self.random.pick(&known).to_owned())
-    }
-
-    fn cancel(&mut self) -> String {
-        let open: Vec<_> = self.model.open.iter().map(|known| &*known.id).collect();
-        if !open.is_empty() && !self.random.once_in(4) {
-            return format!("cancel {}", self.random.pick(&open));
-        }
-        format!("cancel {}", self.any().unwrap_or("nobody".to_owned()))
-    }
-
-    fn stale(&mut self) -> String {
-        let Some(id) = self.any() else {
-            return self.register();
-        };
-        let command = self.random.pick(&["complete", "fail", "update", "error"]);
-        let rest = match command {
-            "complete" => "null",
-            "update" => r#"{"percentage":1}"#,
-            _ => "3000 late",
-        };
-        format!("{command} {id} {rest} attempt={}", self.random.below(4))
-    }
-
-    fn purge(&mut self) -> String {
-        let kept = self.model.past.iter().filter(|known| !known.purged);
-        let ids: Vec<_> = kept.map(|known| known.id.to_string()).collect();
-        let some = ids.len().min(1 + self.random.below(9));
-        format!("purge {}", ids[..some].join(" "))
-            .trim_end()
-            .to_owned()
     }
 }

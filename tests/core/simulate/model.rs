@@ -5,11 +5,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use opstead_core::{
-    Cause, Claim, ClaimOperation, Cursor, Declaration, Lease, Limits, OnInterrupt, OperationInfo,
-    OperationState, Reason, Refusal, Register, Resource,
+    Cause, Claim, ClaimOperation, Cursor, Declaration, Dependency, Lease, Limits, Moment,
+    OnInterrupt, OperationInfo, OperationState, Reason, Refusal, Register, Resource, Retry, Steady,
+    Time,
 };
 
-use OperationState::{Canceling, Running, Waiting};
+use OperationState::{Canceling, Running, Scheduled, Waiting};
 
 /// What the table says of a new claim.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -59,6 +60,24 @@ pub(crate) struct ModelOperation {
     pub cancelable: bool,
     pub on_interrupt: OnInterrupt,
     pub blockers: Vec<Blocker>,
+    /// Its place in the queues; 0: none yet.
+    pub place: Cursor,
+    pub weight: u32,
+    pub start_at: Option<Time>,
+    pub start_before: Option<Time>,
+    pub after: Vec<Dependency>,
+    /// Those of them that have not ended.
+    pub outstanding: BTreeSet<Cursor>,
+    /// One of them ended otherwise.
+    pub is_doomed: bool,
+    pub retry: Option<Retry>,
+    pub timeout_ms: Option<u64>,
+    /// While it waits: the end of the delay before another attempt. While it runs: its time-out.
+    pub timer: Option<Steady>,
+    pub parent: Option<Cursor>,
+    pub spawned: Vec<Arc<str>>,
+    /// Its parent was canceled.
+    pub is_cancel_due: bool,
     pub state: OperationState,
     pub attempt: u32,
     pub interruptions: u32,
@@ -81,6 +100,8 @@ pub(crate) struct ModelExecutor {
 /// What a registration must lead to.
 pub(crate) enum Expected {
     Refused(Refusal),
+    /// Refused as invalid, whatever the faults.
+    Invalid,
     Existing(Cursor),
     New(Box<ModelOperation>),
 }
@@ -96,6 +117,11 @@ pub(crate) struct Model {
     /// What each carries out now.
     pub carried: BTreeMap<Arc<str>, BTreeSet<Cursor>>,
     pub declarations: BTreeMap<(Arc<str>, u32), Arc<Declaration>>,
+    /// Executors that are away, and until when their attempts are kept.
+    pub kept: BTreeMap<Arc<str>, Steady>,
+    pub capacity: Option<u32>,
+    /// For whom weight is kept: its place, and how much younger ones may still use.
+    pub reserve: Option<(Cursor, u32)>,
 }
 
 impl Model {
@@ -122,7 +148,13 @@ impl Model {
     }
 
     /// What a registration must lead to, were it to get this place.
-    pub(crate) fn judge(&self, register: &Register, limits: &Limits, sequence: Cursor) -> Expected {
+    pub(crate) fn judge(
+        &self,
+        register: &Register,
+        limits: &Limits,
+        sequence: Cursor,
+        now: Moment,
+    ) -> Expected {
         let kwargs = register.kwargs.parse().expect("kwargs are JSON");
         if let Some(known) = register.id.as_ref().and_then(|id| self.known(id)) {
             let differs = if known.method != register.method_name {
@@ -139,6 +171,9 @@ impl Model {
             };
             let id = known.id.clone();
             return Expected::Refused(Refusal::IdReused { id, differs });
+        }
+        if let Some(refusal) = self.dependency_unknown(register) {
+            return Expected::Refused(refusal);
         }
         let method = self.declarations.values().filter(|method| {
             method.name == register.method_name
@@ -158,14 +193,17 @@ impl Model {
                 limit: limits.open_operations,
             });
         }
+        if let Some(expected) = self.impossible(register, method, now) {
+            return expected;
+        }
         let claims = claims(method, &kwargs, register);
-        let rejecting = self.rejecting(&claims);
-        if !rejecting.is_empty() {
+        let operation = self.new_operation(register, method, kwargs, claims, (sequence, now));
+        let is_judged = operation.place != 0 && !operation.is_doomed;
+        let rejecting = self.rejecting(&operation.claims);
+        if is_judged && !rejecting.is_empty() {
             return Expected::Refused(Refusal::ClaimHeld { reasons: rejecting });
         }
-        Expected::New(Box::new(
-            self.new_operation(register, method, kwargs, claims, sequence),
-        ))
+        Expected::New(Box::new(operation))
     }
 
     fn new_operation(
@@ -174,7 +212,7 @@ impl Model {
         method: &Declaration,
         kwargs: serde_json::Value,
         claims: Vec<Claim>,
-        sequence: Cursor,
+        (sequence, now): (Cursor, Moment),
     ) -> ModelOperation {
         let subsystem = method
             .name
@@ -191,14 +229,7 @@ impl Model {
             (Some(_), None) => format!("{alert_name}.{}", register.ulid),
             (None, None) => alert_name.clone(),
         };
-        let mut blockers = Vec::new();
-        for (new, earlier, held) in self.pairs(&claims) {
-            // A cell that rejects, but not against the last barrier, means postpone.
-            if cell(held.operation, new.operation) != Cell::Accept {
-                blockers.push((held.resource.clone(), held.operation, earlier.sequence));
-            }
-        }
-        ModelOperation {
+        let mut operation = ModelOperation {
             sequence,
             id: id.into(),
             alert_name: alert_name.into(),
@@ -209,7 +240,20 @@ impl Model {
             claims,
             cancelable: method.cancelable,
             on_interrupt: method.on_interrupt,
-            blockers,
+            blockers: Vec::new(),
+            place: sequence,
+            weight: register.weight.unwrap_or(method.weight),
+            start_at: register.start_at,
+            start_before: register.start_before,
+            after: Vec::new(),
+            outstanding: BTreeSet::new(),
+            is_doomed: false,
+            retry: register.retry.or(method.retry),
+            timeout_ms: method.attempt_timeout_ms,
+            timer: None,
+            parent: register.lease.map(|lease| lease.sequence),
+            spawned: Vec::new(),
+            is_cancel_due: false,
             state: Waiting,
             attempt: 0,
             interruptions: 0,
@@ -220,7 +264,21 @@ impl Model {
             ended: None,
             touched: sequence,
             purged: false,
+        };
+        self.condition(&mut operation, register, now);
+        operation
+    }
+
+    /// Who is in the way of an operation that comes behind all others.
+    pub(crate) fn blockers(&self, claims: &[Claim]) -> Vec<Blocker> {
+        let mut blockers = Vec::new();
+        for (new, earlier, held) in self.pairs(claims) {
+            // A cell that rejects, but not against the last barrier, means postpone.
+            if cell(held.operation, new.operation) != Cell::Accept {
+                blockers.push((held.resource.clone(), held.operation, earlier.sequence));
+            }
         }
+        blockers
     }
 
     /// Each new claim with each outstanding one on the same resource, the oldest first.
@@ -229,7 +287,7 @@ impl Model {
         claims: &'a [Claim],
     ) -> impl Iterator<Item = (&'a Claim, &'a ModelOperation, &'a Claim)> {
         claims.iter().flat_map(move |new| {
-            self.open.iter().flat_map(move |earlier| {
+            self.by_place().into_iter().flat_map(move |earlier| {
                 let held = earlier.claims.iter();
                 held.filter(|held| held.resource == new.resource)
                     .map(move |held| (new, earlier, held))
@@ -238,7 +296,7 @@ impl Model {
     }
 
     /// Reject holds only against the last outstanding create or delete.
-    fn rejecting(&self, claims: &[Claim]) -> Vec<Reason> {
+    pub(crate) fn rejecting(&self, claims: &[Claim]) -> Vec<Reason> {
         let mut reasons = Vec::new();
         for new in claims {
             let barrier = self
@@ -289,19 +347,20 @@ impl Model {
     /// The oldest operation that nothing keeps from starting, among those that `count`.
     pub(crate) fn next_start(&self, count: impl Fn(&ModelOperation) -> bool) -> Option<Cursor> {
         let can_start = |known: &&ModelOperation| {
-            known.state == Waiting
-                && known.blockers.is_empty()
-                && count(known)
-                && self.free_executor(known).is_some()
+            self.lacks_only_capacity(known) && self.fits(known) && count(known)
         };
-        self.open.iter().find(can_start).map(|known| known.sequence)
+        let mut open = self.by_place().into_iter();
+        open.find(can_start).map(|known| known.place)
     }
 
     /// Every reason why an open operation does not run.
     pub(crate) fn reasons(&self, operation: &ModelOperation) -> Vec<Reason> {
         let mut reasons = Vec::new();
-        if operation.state != Waiting {
+        if !matches!(operation.state, Waiting | Scheduled) {
             return reasons;
+        }
+        if operation.state == Scheduled {
+            reasons.push(Model::reason(Cause::StartTime));
         }
         for claim in &operation.claims {
             for outstanding in ClaimOperation::ALL {
@@ -318,6 +377,7 @@ impl Model {
                 }
             }
         }
+        self.other_reasons(operation, &mut reasons);
         if self.free_executor(operation).is_none() {
             reasons.push(self.no_executor(operation));
         }
@@ -334,12 +394,19 @@ impl Model {
             (false, false) => (Cause::Executor, None),
         };
         Reason {
+            detail,
+            ..Model::reason(cause)
+        }
+    }
+
+    pub(crate) fn reason(cause: Cause) -> Reason {
+        Reason {
             cause,
             resource: None,
             operation: None,
             blocked_by: Vec::new(),
             more: false,
-            detail,
+            detail: None,
         }
     }
 
@@ -352,56 +419,18 @@ impl Model {
         let mut ended = self.open.remove(place.expect("only an open one ends"));
         ended.ended = Some(cursor);
         ended.touched = cursor;
+        if self.reserve.is_some_and(|(place, _)| place == ended.place) {
+            self.reserve = None;
+        }
+        let state = ended.state;
         self.past.push(ended);
         self.carry(sequence, None);
         for known in &mut self.open {
+            known.hear_of_end(sequence, state);
             known
                 .blockers
                 .retain(|(_, _, blocker)| *blocker != sequence);
         }
-    }
-
-    /// What was known of an object goes with the last operation on it.
-    pub(crate) fn purge(&mut self, sequence: Cursor) {
-        let known = self
-            .past
-            .iter_mut()
-            .find(|known| known.sequence == sequence);
-        let purged = known.expect("only ended ones are purged");
-        purged.purged = true;
-        let name = purged.alert_name.clone();
-        if !self.on_object(&name).any(|known| !known.purged) {
-            self.past.retain(|known| known.alert_name != name);
-        } else if let Some(last) = self.on_object(&name).filter_map(|known| known.ended).max() {
-            // Of the purged ones only the last word stands.
-            self.past.retain(|known| {
-                !known.purged || known.alert_name != name || known.ended == Some(last)
-            });
-        }
-    }
-
-    fn on_object(&self, name: &str) -> impl Iterator<Item = &ModelOperation> {
-        self.open
-            .iter()
-            .chain(&self.past)
-            .filter(move |known| *known.alert_name == *name)
-    }
-
-    /// The id of the operation that an object shows, how it stands, and its latest cursor.
-    pub(crate) fn object(&self, name: &str) -> Option<(&Arc<str>, &Arc<OperationInfo>, Cursor)> {
-        let here = || {
-            self.on_object(name)
-                .filter(|known| known.has_object || known.ended.is_none())
-        };
-        let running = here().filter(|known| known.ended.is_none() && known.started.is_some());
-        let shown = running
-            .max_by_key(|known| known.started)
-            .or(here()
-                .filter(|known| known.ended.is_some())
-                .max_by_key(|known| known.ended))
-            .or(here().min_by_key(|known| known.sequence))?;
-        let cursor = here().map(|known| known.touched).max()?;
-        Some((&shown.id, &shown.info, cursor))
     }
 }
 

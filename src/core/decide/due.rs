@@ -1,0 +1,213 @@
+//! Deciding about what happens by itself: what is due by the clocks, what follows from news of
+//! other operations, and who starts next. One step at a time, so that many take many commands.
+
+use std::sync::Arc;
+
+use super::attempt::{attempt_failed, interrupted};
+use super::{cancel_requested, canceled, ended, event, failed, started};
+use crate::command::Moment;
+use crate::event::{Change, Cursor, EventBody};
+use crate::json::Json;
+use crate::operation::{Failure, Operation, OperationState};
+use crate::refusal::{Reason, Refusal};
+use crate::state::{Executor, State};
+
+impl State {
+    /// The events of the next step that nobody has to ask for; none if nothing is left to do.
+    pub(super) fn next_step(&self, now: Moment) -> Option<Vec<EventBody>> {
+        if let Some(sequence) = self.doomed.get_min() {
+            return Some(vec![skipped(&self.operations[sequence])]);
+        }
+        if let Some(sequence) = self.cancels.get_min() {
+            return Some(vec![canceled_with_parent(&self.operations[sequence])]);
+        }
+        if let Some((_, sequence)) = self.wall.get_min().filter(|(time, _)| *time <= now.time) {
+            return Some(self.time_has_come(&self.operations[sequence], now));
+        }
+        if let Some((_, sequence)) = self.timers.get_min().filter(|(due, _)| *due <= now.steady) {
+            return Some(vec![timer_ended(&self.operations[sequence], now)]);
+        }
+        if let Some(operation) = self.given_up(now) {
+            return Some(vec![interrupted(operation)]);
+        }
+        if let Some(sequence) = self.placeable.get_min() {
+            return Some(self.placed(&self.operations[sequence]));
+        }
+        self.next_start(now).map(|event| vec![event])
+    }
+
+    /// The moment has come that a scheduled or waiting operation was looking to.
+    fn time_has_come(&self, operation: &Operation, now: Moment) -> Vec<EventBody> {
+        let is_late = |time| time <= now.time;
+        if operation.request.start_before().is_some_and(is_late) {
+            let failure = Failure::start_deadline_passed();
+            return vec![failed(operation, &operation.info, failure)];
+        }
+        let mut events = self.placed(operation);
+        let stays =
+            matches!(events[..], [EventBody::Placed { .. }]) && !self.would_start(operation);
+        if stays {
+            let info = operation.info.clone();
+            events.push(event(
+                operation,
+                OperationState::Waiting,
+                info,
+                Change::Postponed,
+            ));
+        }
+        events
+    }
+
+    /// An operation without a place gets one, or ends because its claims can never be met. One that
+    /// follows others without a place only stops being scheduled.
+    fn placed(&self, operation: &Operation) -> Vec<EventBody> {
+        let waits = operation.outstanding().iter().any(|other| !other.is_placed);
+        match self.judge(&operation.request.claims) {
+            Err(Refusal::ClaimHeld { reasons }) if !waits => {
+                vec![failed(operation, &operation.info, conflict(&reasons))]
+            }
+            _ => vec![EventBody::Placed {
+                sequence: operation.subject.sequence,
+            }],
+        }
+    }
+
+    /// Whether an operation that gets its place now can start at once.
+    pub(super) fn would_start(&self, operation: &Operation) -> bool {
+        let request = &operation.request;
+        operation.outstanding().is_empty()
+            && self.judge(&request.claims).is_ok_and(|free| free)
+            && self.starter(operation).is_some()
+    }
+
+    /// The executor that takes an operation at once, that is behind all others in the queues and
+    /// waits for nothing else. Whoever was left to be started by a later command goes first.
+    pub(super) fn starter(&self, operation: &Operation) -> Option<&Executor> {
+        let (subject, weight) = (&operation.subject, operation.request.weight());
+        let executor = self.free_executor(&subject.method_name, operation.request.version);
+        let executor = executor.ok()?;
+        let fits = self.capacity.fits(Cursor::MAX, weight);
+        let is_next = self.next_on(executor, self.most()).is_none()
+            && (weight == 0 || self.capacity.reserve.is_some() || !self.is_any_ready());
+        (fits && is_next).then_some(executor)
+    }
+
+    fn is_any_ready(&self) -> bool {
+        let mut free = self.executors.values().filter(|known| known.is_free());
+        free.any(|executor| self.next_on(executor, u32::MAX).is_some())
+    }
+
+    /// An attempt that was kept for its executor for as long as it may be.
+    fn given_up(&self, now: Moment) -> Option<&Arc<Operation>> {
+        let is_over = |known: &&Executor| known.kept.is_some_and(|kept| kept.due() <= now.steady);
+        let executor = self.executors.values().find(is_over)?;
+        let lost = executor.running.first();
+        lost.and_then(|sequence| self.operations.get(sequence))
+    }
+
+    /// The start of the oldest operation that can, or word of whom freed weight is kept for.
+    fn next_start(&self, now: Moment) -> Option<EventBody> {
+        if let Some(reserve) = self.capacity.reserve
+            && !self.is_offered(&self.operations[&reserve.sequence])
+        {
+            // Its executor is gone; nobody knows for how long.
+            return Some(EventBody::CapacityReserved { sequence: None });
+        }
+        let oldest = self.next_of_all(u32::MAX)?;
+        let first = self.at_place(oldest.0);
+        let reserved = self.capacity.reserve.map(|reserve| reserve.place);
+        let start = |(place, executor): (Cursor, &Executor)| {
+            started(self.at_place(place), executor.name.clone(), now.steady)
+        };
+        if reserved.is_none_or(|place| oldest.0 <= place) {
+            if self.capacity.fits(oldest.0, first.request.weight()) {
+                return Some(start(oldest));
+            }
+            if reserved != Some(oldest.0) {
+                let sequence = Some(first.subject.sequence);
+                return Some(EventBody::CapacityReserved { sequence });
+            }
+        }
+        self.next_of_all(self.most()).map(start)
+    }
+
+    /// The most that an operation may weigh that is younger than the one weight is kept for.
+    fn most(&self) -> u32 {
+        self.capacity.most(self.capacity.allowance(Cursor::MAX))
+    }
+
+    /// The oldest place of those that weigh at most `most` and that a free executor offers.
+    fn next_of_all(&self, most: u32) -> Option<(Cursor, &Executor)> {
+        if self.ready.is_empty() {
+            return None;
+        }
+        self.executors
+            .values()
+            .filter(|executor| executor.is_free())
+            .filter_map(|executor| Some((self.next_on(executor, most)?, executor)))
+            .min_by_key(|(place, _)| *place)
+    }
+
+    /// The oldest place of those that weigh at most `most` and that this executor offers.
+    fn next_on(&self, executor: &Executor, most: u32) -> Option<Cursor> {
+        if self.ready.is_empty() {
+            return None;
+        }
+        let first = |offer| Some(self.ready.get(offer)?.first(most)?.0);
+        executor.offers.iter().filter_map(first).min()
+    }
+
+    /// Whether somebody who is there takes operations of this method at all.
+    fn is_offered(&self, operation: &Operation) -> bool {
+        let offer = |(name, version): &(Arc<str>, u32)| {
+            *version == operation.request.version && *name == operation.subject.method_name
+        };
+        let mut there = self.executors.values();
+        there.any(|known| known.attached && known.capacity > 0 && known.offers.iter().any(offer))
+    }
+}
+
+/// The end of an operation because what it was to follow ended otherwise.
+fn skipped(operation: &Operation) -> EventBody {
+    let dependency = operation.failed_dependency();
+    let dependency = dependency.expect("only those with one are doomed");
+    skip(operation, &dependency.id, dependency.state)
+}
+
+/// The end of an operation because one that it was to follow ended in such a state.
+pub(super) fn skip(operation: &Operation, id: &str, state: OperationState) -> EventBody {
+    let failure = Failure::dependency_failed(id, state);
+    let info = ended(operation.info.described("Canceled"), Some(&failure));
+    let change = Change::Skipped(failure);
+    event(operation, OperationState::Skipped, info, change)
+}
+
+fn canceled_with_parent(operation: &Operation) -> EventBody {
+    match operation.state {
+        OperationState::Running => cancel_requested(operation),
+        _ => canceled(operation, &operation.info),
+    }
+}
+
+/// A delay is over, or an attempt took too long.
+fn timer_ended(operation: &Operation, now: Moment) -> EventBody {
+    if operation.state == OperationState::Waiting {
+        let sequence = operation.subject.sequence;
+        return EventBody::DelayPassed { sequence };
+    }
+    let failure = Failure::attempt_timed_out(operation.timer().map_or(0, |timer| timer.ms));
+    attempt_failed(operation, &operation.info, failure, now.steady)
+}
+
+/// Why an operation ends that can never run beside what is outstanding now.
+fn conflict(reasons: &[Reason]) -> Failure {
+    let reasons: Vec<_> = reasons.iter().map(Reason::to_value).collect();
+    let data = serde_json::json!({
+        "reason": "conflict", "retryable": false, "reasons": reasons,
+    });
+    Failure {
+        code: Failure::CONFLICT,
+        message: "conflicts with operations that are outstanding".into(),
+        data: Some(Json::from_value(&data).expect("reasons are JSON")),
+    }
+}
