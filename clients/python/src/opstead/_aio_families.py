@@ -61,12 +61,16 @@ class Operations:
 
     async def register(
         self,
-        *,
         methodName: str,
         kwargs: Optional[Mapping[str, Any]] = None,
         id: Optional[str] = None,
         version: Optional[int] = None,
         claims: Optional[Sequence[Union[types.Claim, Mapping[str, Any]]]] = None,
+        weight: Optional[int] = None,
+        startAt: Optional[types.Timestamp] = None,
+        startBefore: Optional[types.Timestamp] = None,
+        after: Optional[Sequence[Union[types.Dependency, Mapping[str, Any]]]] = None,
+        retry: Optional[Union[types.RetryPolicy, Mapping[str, Any]]] = None,
         tags: Optional[Sequence[str]] = None,
     ) -> types.Registration:
         """Register an operation durably.
@@ -76,10 +80,15 @@ class Operations:
         id: An id of one's own, so that the request can be repeated.
         version: Of the method; the highest declared if left out.
         claims: Claims beside the declared ones.
+        weight: Replaces the declared weight.
+        startAt: Start not before.
+        startBefore: Start not later.
+        after: Start when these operations are done.
+        retry: Replaces what is declared of further attempts.
         tags: Words of one's own, to find it by.
 
-        Raises ConflictError, IdReusedError, OverloadedError, ShuttingDownError,
-        StorageFailedError.
+        Raises ConflictError, OperationNotFoundError, IdReusedError, WeightTooLargeError,
+        OverloadedError, ShuttingDownError, StorageFailedError.
         """
         params: dict[str, object] = {
             "methodName": methodName,
@@ -87,6 +96,11 @@ class Operations:
             "id": id,
             "version": version,
             "claims": claims,
+            "weight": weight,
+            "startAt": startAt,
+            "startBefore": startBefore,
+            "after": after,
+            "retry": retry,
             "tags": tags,
         }
         return await self._ask("operations.register", params, types.Registration)

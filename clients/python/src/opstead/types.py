@@ -44,6 +44,16 @@ AlertEvent = Literal[
 ]
 """What an alert tells of."""
 
+AssignmentAction = Literal[
+    # Carry out an attempt.
+    "execute",
+    # Stop carrying one out.
+    "cancel",
+    # Answer a query.
+    "query",
+]
+"""What an executor is told to do."""
+
 BookmarkKind = Literal[
     # Nothing matched for some time.
     "heartbeat",
@@ -346,6 +356,63 @@ class AlertsRead:
 
 
 @dataclass(frozen=True)
+class Assignment:
+    """What an executor is told to do: the params of the notification `assignment`. Which
+    members are there goes by the action.
+    """
+
+    action: AssignmentAction
+    """What to do."""
+
+    subscription: str
+    """That of `executors.attach`."""
+
+    attempt: Optional[int] = None
+    """`execute`: the number of the attempt, from 1."""
+
+    kwargs: Optional[dict[str, Any]] = None
+    """`execute`, `query`: the arguments, with their secrets."""
+
+    lease: Optional[str] = None
+    """`execute`, `cancel`: by which every call about the attempt names it."""
+
+    methodName: Optional[str] = None
+    """`execute`, `query`: which method."""
+
+    operationId: Optional[str] = None
+    """`execute`, `cancel`: with which operation."""
+
+    queryId: Optional[str] = None
+    """`query`: by which `executors.answer` names it."""
+
+    startAt: Optional[Timestamp] = None
+    """`execute` of a method that holds the schedule: do not begin before."""
+
+    startBefore: Optional[Timestamp] = None
+    """`execute` of a method that holds the schedule: do not begin later."""
+
+    version: Optional[int] = None
+    """`execute`, `query`: in which version."""
+
+
+@dataclass(frozen=True)
+class Attached:
+    """The answer to `executors.attach`, sent before the first assignment."""
+
+    accepted: list[str]
+    """Leases of `resume` that go on."""
+
+    leaseMs: int
+    """How long attempts are kept once the connection is gone."""
+
+    refused: list[str]
+    """Leases of `resume` that are over."""
+
+    subscription: str
+    """The subscription's id on this connection; while it lasts, the executor is attached."""
+
+
+@dataclass(frozen=True)
 class Claim:
     """An operation's hold on a resource. In a method's declaration `id` is a template:
     `{name}` takes a kwarg.
@@ -368,8 +435,8 @@ class Dependency:
     id: str
     """Whose end is awaited."""
 
-    states: list[OperationState]
-    """In which states it may have ended."""
+    states: list[OperationState] = field(default_factory=list)
+    """In which states it may have ended; completed if left out by a caller."""
 
 
 @dataclass(frozen=True)
@@ -505,6 +572,29 @@ class ExecutorsList:
 
 
 @dataclass(frozen=True)
+class InfoUpdate:
+    """Members of an `OperationInfo` that are replaced; the others stay."""
+
+    extraData: Optional[dict[str, Any]] = None
+    """The subsystem's own, an object."""
+
+    lastError: Optional[LastError] = None
+    """The error that stands."""
+
+    operationDescription: Optional[OperationDescription] = None
+    """A word from the agreed list."""
+
+    percentage: Optional[Percentage] = None
+    """0 to 100, or -1 for unknown."""
+
+    stage: Optional[Stage] = None
+    """Stages completed, out of how many."""
+
+    stageDescription: Optional[str] = None
+    """Free text, finer than `operationDescription`."""
+
+
+@dataclass(frozen=True)
 class Limits:
     """The bounds of a daemon. Over them is a typed error, never memory."""
 
@@ -526,8 +616,14 @@ class Limits:
     openOperations: int
     """Operations that are not done."""
 
+    reportBytes: int
+    """Bytes of an `operationInfo`, of a non-fatal error, of a declaration."""
+
     requestBytes: int
     """Bytes of a request."""
+
+    resultBytes: int
+    """Bytes of an operation's result or error."""
 
     subscriptions: int
     """Subscriptions of one connection."""
@@ -537,6 +633,15 @@ class Limits:
 
     writeTimeoutMs: int
     """How long a subscriber may leave its connection unread."""
+
+    capacity: int = 0
+    """The weight of all that runs."""
+
+    children: int = 0
+    """Operations that one may register while it runs."""
+
+    dependencies: int = 0
+    """Operations that one may follow."""
 
 
 @dataclass(frozen=True)
@@ -867,6 +972,14 @@ class SystemStatus:
 
 
 @dataclass(frozen=True)
+class Taken:
+    """The answer to what an executor says."""
+
+    cursor: int
+    """The place in the log at which it was taken."""
+
+
+@dataclass(frozen=True)
 class TaskInfo:
     """An operation that is not done, as `getRunningTasks` shows it."""
 
@@ -892,31 +1005,3 @@ class WaitResult:
 
     timedOut: bool
     """The time was over before what was awaited."""
-
-
-@dataclass(frozen=True)
-class Assignment:
-    subscription: str
-    action: str
-    operationId: Optional[str] = None
-    lease: Optional[str] = None
-    attempt: Optional[int] = None
-    queryId: Optional[str] = None
-    methodName: Optional[str] = None
-    version: Optional[int] = None
-    startAt: Optional[Timestamp] = None
-    startBefore: Optional[Timestamp] = None
-    kwargs: Optional[dict[str, Any]] = None
-
-
-@dataclass(frozen=True)
-class Attached:
-    accepted: list[str]
-    leaseMs: int
-    refused: list[str]
-    subscription: str
-
-
-@dataclass(frozen=True)
-class Taken:
-    cursor: int
