@@ -75,6 +75,30 @@ pub struct MethodDeclaration {
     pub secrets: Vec<String>,
 }
 
+impl MethodDeclaration {
+    /// A method in version 1 with nothing special to it.
+    #[must_use]
+    pub fn new(name: impl Into<String>, kind: MethodKind, summary: impl Into<String>) -> Self {
+        Self {
+            name: name.into(),
+            version: one(),
+            kind,
+            summary: summary.into(),
+            kwargs_schema: None,
+            object: None,
+            claims: Vec::new(),
+            weight: 0,
+            cancelable: false,
+            revertible: false,
+            on_interrupt: fail(),
+            retry: None,
+            attempt_timeout_ms: None,
+            holds_schedule: false,
+            secrets: Vec::new(),
+        }
+    }
+}
+
 /// How often and when a failed attempt is followed by another.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]

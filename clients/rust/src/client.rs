@@ -29,7 +29,7 @@ use crate::{ClientConfig, Error, Filter, SubscribeOptions, Subscription, Target,
 /// A client of one daemon. Clones share its connection.
 #[derive(Clone)]
 pub struct Client {
-    handle: Arc<Handle>,
+    pub(crate) handle: Arc<Handle>,
 }
 
 /// Keeps the connection for as long as a client or a subscription is left.

@@ -26,6 +26,7 @@ pub(crate) struct Message<'a> {
 pub(crate) struct Routing<'a> {
     #[serde(borrow)]
     pub(crate) subscription: Cow<'a, str>,
+    #[serde(default)]
     pub(crate) cursor: u64,
 }
 

@@ -69,14 +69,22 @@ mod client;
 mod subscription;
 mod watch;
 
+mod executor;
+
+mod attachment;
+
+mod attempt;
+
 mod backoff;
 mod connection;
 mod envelope;
 mod session;
 
+pub use attachment::{AttachOptions, Attachment};
 pub use client::Client;
 pub use config::{ClientConfig, Token};
 pub use error::Error;
+pub use executor::{Executor, Task};
 /// The types of the wire.
 pub use opstead_schema as schema;
 pub use subscription::{Filter, SubscribeOptions, Subscription};

@@ -6,7 +6,6 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use opstead_schema::results::Subscribed;
 use opstead_schema::{Json, null, to_json};
 use serde_json::value::RawValue;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot, watch};
@@ -57,7 +56,8 @@ struct Pending {
 
 enum Reply {
     Call(oneshot::Sender<Result<Json, Error>>),
-    Subscribe(oneshot::Sender<Result<(Subscribed, Route), Error>>),
+    /// The answer names a subscription, of which so many notifications may wait to be taken.
+    Subscribe(oneshot::Sender<Result<(Json, Route), Error>>, usize),
 }
 
 /// One notification of a subscription, as it came.
@@ -72,6 +72,7 @@ pub(crate) enum DeliveryKind {
     Alert,
     Bookmark,
     Closed,
+    Assignment,
 }
 
 /// The consumer's end of a subscription of one connection. Dropping it unsubscribes.
@@ -176,14 +177,16 @@ impl Shared {
         self.ask(method, params, within, Reply::Call).await
     }
 
-    pub(crate) async fn subscribe(&self, params: &RawValue) -> Result<(Subscribed, Route), Error> {
-        self.ask(
-            "alerts.subscribe",
-            params,
-            self.config.call_timeout,
-            Reply::Subscribe,
-        )
-        .await
+    /// Calls a method that pushes from then on; of what it pushes, `queue` may wait.
+    pub(crate) async fn subscribe(
+        &self,
+        method: &str,
+        params: &RawValue,
+        queue: usize,
+    ) -> Result<(Json, Route), Error> {
+        let reply = |sender| Reply::Subscribe(sender, queue);
+        self.ask(method, params, self.config.call_timeout, reply)
+            .await
     }
 
     async fn ask<T>(
@@ -234,6 +237,7 @@ impl Shared {
             (Some("alert"), Some(params)) => self.deliver(DeliveryKind::Alert, params),
             (Some("alertBookmark"), Some(params)) => self.deliver(DeliveryKind::Bookmark, params),
             (Some("alertClosed"), Some(params)) => self.deliver(DeliveryKind::Closed, params),
+            (Some("assignment"), Some(params)) => self.deliver(DeliveryKind::Assignment, params),
             (Some(_), _) => {}
             (None, _) => self.answer(message),
         }
@@ -261,22 +265,20 @@ impl Shared {
             Reply::Call(sender) => {
                 let _gone = sender.send(Ok(message.result.map_or_else(null, RawValue::to_owned)));
             }
-            Reply::Subscribe(sender) => {
-                let text = message.result.map_or("null", RawValue::get);
-                let answer = serde_json::from_str::<Subscribed>(text)
+            Reply::Subscribe(sender, queue) => {
+                let answer = message.result.map_or_else(null, RawValue::to_owned);
+                let route = serde_json::from_str::<Routing<'_>>(answer.get())
                     .map_err(|error| Error::Protocol(error.to_string()))
-                    .and_then(|subscribed| {
-                        let route = self.route(subscribed.subscription.clone())?;
-                        Ok((subscribed, route))
-                    });
+                    .and_then(|routing| self.route(routing.subscription.into_owned(), queue));
+                let answer = route.map(|route| (answer, route));
                 // If nobody waits any more, the route that comes back unsubscribes.
                 let _gone = sender.send(answer);
             }
         }
     }
 
-    fn route(self: &Arc<Self>, subscription: String) -> Result<Route, Error> {
-        let (sender, queue) = mpsc::channel(self.config.queue.max(1));
+    fn route(self: &Arc<Self>, subscription: String, queue: usize) -> Result<Route, Error> {
+        let (sender, queue) = mpsc::channel(queue.max(1));
         let mut state = self.state();
         let number = state.number;
         let session = state.session.as_mut().ok_or(Error::Disconnected)?;
@@ -361,7 +363,7 @@ impl Reply {
         // Who no longer waits need not be told.
         match self {
             Self::Call(sender) => drop(sender.send(Err(error))),
-            Self::Subscribe(sender) => drop(sender.send(Err(error))),
+            Self::Subscribe(sender, _) => drop(sender.send(Err(error))),
         }
     }
 }
@@ -370,6 +372,11 @@ impl Route {
     /// The next notification; nothing once the subscription was given up or its connection lost.
     pub(crate) async fn next(&mut self) -> Option<Delivery> {
         self.queue.recv().await
+    }
+
+    /// The number of its connection.
+    pub(crate) fn number(&self) -> u64 {
+        self.number
     }
 
     /// Whether its connection is still there.

@@ -4,7 +4,9 @@
 use std::sync::Arc;
 
 use opstead_schema::params::{AlertsSubscribeParams, FilterType};
+use opstead_schema::results::Subscribed;
 use opstead_schema::{Alert, AlertBookmark, AlertClosed, BookmarkKind, to_json};
+use serde_json::value::RawValue;
 use tokio::time::sleep;
 
 use crate::Error;
@@ -107,10 +109,8 @@ impl Subscription {
         handle: Arc<Handle>,
         options: SubscribeOptions,
     ) -> Result<Self, Error> {
-        let (subscribed, route) = handle
-            .shared
-            .subscribe(&to_json(&params(&options)).map_err(Error::Params)?)
-            .await?;
+        let params = to_json(&params(&options)).map_err(Error::Params)?;
+        let (subscribed, route) = subscribe(&handle, &params).await?;
         let config = &handle.shared.config;
         Ok(Self {
             backoff: Backoff::new(config.backoff, config.backoff_most),
@@ -187,7 +187,7 @@ impl Subscription {
         options.snapshot = self.in_snapshot;
         options.after = (!self.in_snapshot).then(|| (self.cursor, self.log_id.clone()));
         let params = to_json(&params(&options)).map_err(Error::Params)?;
-        match self.handle.shared.subscribe(&params).await {
+        match subscribe(&self.handle, &params).await {
             Ok((subscribed, route)) => {
                 if self.in_snapshot {
                     self.log_id = subscribed.log_id;
@@ -241,6 +241,8 @@ impl Subscription {
                 Ok(None)
             }
             DeliveryKind::Closed => self.closed(params.get()).map(|()| None),
+            // Of an executor, not of this.
+            DeliveryKind::Assignment => Ok(None),
         }
     }
 
@@ -261,6 +263,15 @@ impl Subscription {
         self.cursor = self.cursor.max(oldest_cursor);
         Error::CursorExpired { oldest_cursor }
     }
+}
+
+async fn subscribe(handle: &Handle, params: &RawValue) -> Result<(Subscribed, Route), Error> {
+    let queue = handle.shared.config.queue;
+    let subscribe = handle.shared.subscribe("alerts.subscribe", params, queue);
+    let (answer, route) = subscribe.await?;
+    let subscribed = serde_json::from_str(answer.get());
+    let subscribed = subscribed.map_err(|error| Error::Protocol(error.to_string()))?;
+    Ok((subscribed, route))
 }
 
 fn params(options: &SubscribeOptions) -> AlertsSubscribeParams {

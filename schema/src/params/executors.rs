@@ -5,7 +5,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 use super::defaults::claims;
 use crate::{
     Claim, ErrorObject, InterruptPolicy, Json, LastError, MethodDeclaration, MethodKind,
-    OperationDescription, Percentage, RetryPolicy, Stage, null,
+    OperationDescription, RetryPolicy, Stage, null,
 };
 
 /// Of `executors.attach`.
@@ -57,7 +57,7 @@ pub struct InfoUpdate {
     pub stage: Option<Stage>,
     /// 0 to 100, or -1 for unknown.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub percentage: Option<Percentage>,
+    pub percentage: Option<f64>,
     /// The error that stands.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_error: Option<LastError>,

@@ -33,9 +33,10 @@ impl State {
 
     pub(super) fn decide_retire(&self, alert_name: Arc<str>) -> Result<Decision, Refusal> {
         let object = self.objects.get(&alert_name);
-        match object.filter(|object| !object.retired) {
+        let is_there = object.is_some_and(|object| !object.retired);
+        match self.object(&alert_name).filter(|_| is_there) {
             Some(object) => {
-                let info = object.last.info.clone();
+                let info = object.info;
                 Ok(alone(EventBody::ObjectRetired { alert_name, info }))
             }
             None => Err(Refusal::ObjectNotFound { alert_name }),

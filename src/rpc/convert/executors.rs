@@ -59,7 +59,7 @@ pub(in crate::rpc) fn update(update: InfoUpdate) -> core::InfoUpdate {
             number: stage.number,
             total: stage.total,
         }),
-        percentage: update.percentage.map(wire::Percentage::value),
+        percentage: update.percentage,
         last_error: update.last_error.map(|error| core::operation::LastError {
             code: error.code,
             message: error.message.into(),

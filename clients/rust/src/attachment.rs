@@ -1,0 +1,339 @@
+//! An executor that stays attached: over lost connections and restarts of the daemon it comes back
+//! and goes on with its attempts.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use opstead_schema::params::{
+    ExecutorsAnswerParams, ExecutorsAttachParams, ExecutorsCapacityParams, InfoUpdate,
+    ObjectsPublishParams, ObjectsRetireParams,
+};
+use opstead_schema::results::{Attached, Taken};
+use opstead_schema::{
+    Assignment, AssignmentAction, ErrorCode, ErrorObject, MethodDeclaration, empty_object, to_json,
+};
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+use tokio::time::sleep;
+
+use crate::attempt::Attempt;
+use crate::backoff::Backoff;
+use crate::session::{Delivery, Route};
+use crate::{Client, Error, Executor, Task};
+
+/// Assignments that may wait beside those of the attempts themselves: queries.
+const MOST_QUERIES: usize = 1_024;
+
+/// As whom, and for what, an executor attaches.
+#[derive(Debug, Clone)]
+pub struct AttachOptions {
+    /// The executor's name. Who attaches under the same name takes its place, so no two running
+    /// programs may share one.
+    pub executor: String,
+    /// What it carries out.
+    pub methods: Vec<MethodDeclaration>,
+    /// How many operations it carries out at a time.
+    pub capacity: u32,
+}
+
+/// An executor that is attached for as long as this is kept. Dropping it leaves: its attempts are
+/// told to stop, and end when the daemon has kept them for long enough.
+pub struct Attachment {
+    client: Client,
+    capacity: watch::Sender<u32>,
+    idle: watch::Receiver<usize>,
+    keeper: JoinHandle<Error>,
+    stop_all: Arc<Running>,
+}
+
+/// The attempts that this executor carries out, by lease.
+struct Running {
+    attempts: Mutex<HashMap<String, Arc<Attempt>>>,
+    count: watch::Sender<usize>,
+}
+
+/// What keeps an executor attached.
+struct Keeper<E> {
+    client: Client,
+    executor: Arc<E>,
+    options: AttachOptions,
+    capacity: watch::Receiver<u32>,
+    presence: watch::Sender<Option<u64>>,
+    running: Arc<Running>,
+}
+
+impl Client {
+    /// Attaches an executor: live when it returns. From then on it stays attached over lost
+    /// connections, and attempts go on meanwhile; results that could not be delivered are
+    /// delivered later.
+    ///
+    /// # Errors
+    /// As [`Client::call`]; what is wrong with a declaration is [`Error::Refused`].
+    pub async fn attach<E: Executor>(
+        &self,
+        options: AttachOptions,
+        executor: E,
+    ) -> Result<Attachment, Error> {
+        let (capacity, wanted) = watch::channel(options.capacity);
+        let (count, idle) = watch::channel(0);
+        let running = Arc::new(Running {
+            attempts: Mutex::default(),
+            count,
+        });
+        let mut keeper = Keeper {
+            client: self.clone(),
+            executor: Arc::new(executor),
+            options,
+            capacity: wanted,
+            presence: watch::Sender::new(None),
+            running: Arc::clone(&running),
+        };
+        let route = keeper.attach().await?;
+        Ok(Attachment {
+            client: self.clone(),
+            capacity,
+            idle,
+            keeper: tokio::spawn(async move { keeper.keep(route).await }),
+            stop_all: running,
+        })
+    }
+}
+
+impl Attachment {
+    /// Carries out more, fewer or (0) no operations at a time from here on. What runs goes on.
+    pub fn set_capacity(&self, capacity: u32) {
+        self.capacity.send_replace(capacity);
+    }
+
+    /// Takes nothing new and waits until nothing runs; then leaves.
+    pub async fn drain(mut self) {
+        self.set_capacity(0);
+        // The count is there for as long as the keeper is.
+        let _gone = self.idle.wait_for(|running| *running == 0).await;
+        self.leave().await;
+    }
+
+    /// Leaves, as dropping it does, and returns when the daemon has been told: then the client can
+    /// attach again.
+    pub async fn leave(mut self) {
+        self.keeper.abort();
+        let _aborted = (&mut self.keeper).await;
+    }
+
+    /// Waits until the executor cannot stay attached: the daemon refuses it for good.
+    pub async fn ended(&mut self) -> Error {
+        match (&mut self.keeper).await {
+            Ok(error) => error,
+            Err(_) => Error::Disconnected,
+        }
+    }
+
+    /// Tells how an object stands.
+    ///
+    /// # Errors
+    /// As [`Client::call`].
+    pub async fn publish(
+        &self,
+        alert_name: impl Into<String>,
+        operation_info: InfoUpdate,
+    ) -> Result<u64, Error> {
+        let params = ObjectsPublishParams {
+            alert_name: alert_name.into(),
+            operation_info,
+        };
+        let Taken { cursor } = self.client.call("objects.publish", &params).await?;
+        Ok(cursor)
+    }
+
+    /// Tells that an object is no more.
+    ///
+    /// # Errors
+    /// As [`Client::call`].
+    pub async fn retire(&self, alert_name: impl Into<String>) -> Result<u64, Error> {
+        let alert_name = alert_name.into();
+        let params = ObjectsRetireParams { alert_name };
+        let Taken { cursor } = self.client.call("objects.retire", &params).await?;
+        Ok(cursor)
+    }
+}
+
+impl Drop for Attachment {
+    fn drop(&mut self) {
+        self.keeper.abort();
+        self.stop_all.stop_all();
+    }
+}
+
+impl Running {
+    fn attempts(&self) -> MutexGuard<'_, HashMap<String, Arc<Attempt>>> {
+        // Each change is a single call, so what it guards is whole.
+        self.attempts.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn add(&self, attempt: &Arc<Attempt>) {
+        let lease = attempt.lease().to_owned();
+        self.attempts().insert(lease, Arc::clone(attempt));
+        self.recount();
+    }
+
+    fn remove(&self, lease: &str) {
+        self.attempts().remove(lease);
+        self.recount();
+    }
+
+    fn stop(&self, lease: &str) {
+        if let Some(attempt) = self.attempts().get(lease) {
+            attempt.stop.cancel();
+        }
+    }
+
+    fn stop_all(&self) {
+        self.attempts()
+            .values()
+            .for_each(|attempt| attempt.stop.cancel());
+    }
+
+    fn recount(&self) {
+        let count = self.attempts().len();
+        self.count.send_replace(count);
+    }
+}
+
+impl<E: Executor> Keeper<E> {
+    /// Attaches on the present connection, and gives up the attempts that are over.
+    async fn attach(&mut self) -> Result<Route, Error> {
+        let capacity = *self.capacity.borrow_and_update();
+        let params = ExecutorsAttachParams {
+            executor: self.options.executor.clone(),
+            methods: self.options.methods.clone(),
+            capacity,
+            resume: self.running.attempts().keys().cloned().collect(),
+        };
+        let params = to_json(&params).map_err(Error::Params)?;
+        let queue = 4 * capacity as usize + MOST_QUERIES;
+        let shared = &self.client.handle.shared;
+        let (answer, route) = shared.subscribe("executors.attach", &params, queue).await?;
+        let attached: Attached = serde_json::from_str(answer.get())
+            .map_err(|error| Error::Protocol(error.to_string()))?;
+        for lease in &attached.refused {
+            self.running.stop(lease);
+            self.running.remove(lease);
+        }
+        self.presence.send_replace(Some(route.number()));
+        Ok(route)
+    }
+
+    /// Carries out what is assigned, and attaches again whenever the connection is lost. Returns
+    /// why that is not possible any more.
+    async fn keep(&mut self, mut route: Route) -> Error {
+        let config = self.client.handle.shared.config.clone();
+        let mut backoff = Backoff::new(config.backoff, config.backoff_most);
+        loop {
+            self.serve(route).await;
+            self.presence.send_replace(None);
+            route = loop {
+                if self.client.handle.shared.connected().await.is_err() {
+                    return Error::Disconnected;
+                }
+                match self.attach().await {
+                    Ok(route) => break route,
+                    Err(Error::Disconnected | Error::TimedOut) => {}
+                    Err(error) if error.is_passing() => {}
+                    Err(error) => {
+                        self.running.stop_all();
+                        return error;
+                    }
+                }
+                sleep(backoff.delay()).await;
+            };
+        }
+    }
+
+    /// Carries out what comes until the connection is lost.
+    async fn serve(&mut self, mut route: Route) {
+        loop {
+            tokio::select! {
+                delivery = route.next() => match delivery {
+                    Some(delivery) => self.take(delivery),
+                    None => return,
+                },
+                changed = self.capacity.changed() => {
+                    if changed.is_err() {
+                        return;
+                    }
+                    let capacity = *self.capacity.borrow_and_update();
+                    let params = ExecutorsCapacityParams { capacity };
+                    let told = self.client.call::<Taken>("executors.capacity", &params).await;
+                    if told.is_err() && !route.is_connected() {
+                        return;
+                    }
+                }
+            }
+        }
+    }
+
+    fn take(&self, delivery: Delivery) {
+        // A daemon that is newer may assign what this version does not know.
+        let Ok(assignment) = serde_json::from_str::<Assignment>(delivery.params.get()) else {
+            return;
+        };
+        match assignment.action {
+            AssignmentAction::Execute => self.execute(assignment),
+            AssignmentAction::Cancel => {
+                self.running
+                    .stop(assignment.lease.as_deref().unwrap_or_default());
+            }
+            AssignmentAction::Query => self.answer(assignment),
+        }
+    }
+
+    fn execute(&self, mut assignment: Assignment) {
+        let kwargs = assignment.kwargs.take().unwrap_or_else(empty_object);
+        let shared = Arc::clone(&self.client.handle.shared);
+        let presence = self.presence.subscribe();
+        let attempt = Arc::new(Attempt::new(assignment, shared, presence));
+        self.running.add(&attempt);
+        let (executor, running) = (Arc::clone(&self.executor), Arc::clone(&self.running));
+        let task = Task {
+            attempt: Arc::clone(&attempt),
+        };
+        let work = tokio::spawn(async move { executor.execute(task, kwargs).await });
+        let ending = Arc::clone(&attempt);
+        tokio::spawn(async move {
+            let outcome = work.await.unwrap_or_else(|_| Err(panicked()));
+            ending.end(outcome);
+        });
+        tokio::spawn(async move {
+            attempt.tell().await;
+            running.remove(attempt.lease());
+        });
+    }
+
+    fn answer(&self, mut assignment: Assignment) {
+        let (Some(query_id), Some(method_name)) = (assignment.query_id, assignment.method_name)
+        else {
+            return;
+        };
+        let kwargs = assignment.kwargs.take().unwrap_or_else(empty_object);
+        let (executor, client) = (Arc::clone(&self.executor), self.client.clone());
+        tokio::spawn(async move {
+            let asked = method_name.clone();
+            let work = tokio::spawn(async move { executor.query(&asked, kwargs).await });
+            let (result, error) = match work.await.unwrap_or_else(|_| Err(panicked())) {
+                Ok(result) => (Some(result), None),
+                Err(error) => (None, Some(error)),
+            };
+            let params = ExecutorsAnswerParams {
+                query_id,
+                result,
+                error,
+            };
+            // Who asked has been told that nobody answers, if this is not taken.
+            let _late = client.call::<Taken>("executors.answer", &params).await;
+        });
+    }
+}
+
+fn panicked() -> ErrorObject {
+    ErrorObject::new(ErrorCode::ExecutorPanicked, "the executor panicked")
+}
