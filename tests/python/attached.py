@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import queue
 import socket
 import threading
 from collections.abc import Iterator
@@ -23,22 +24,30 @@ class Attached(logging.Handler):
     def __init__(self, executor: opstead.Executor, target: str) -> None:
         super().__init__()
         self.executor = executor
-        self.times = threading.Semaphore(0)
-        """Released each time it has attached."""
         self.error: Optional[BaseException] = None
-        self._said = f"attached to {target} as {executor.name},"
+        self._place = f"attached to {target} as {executor.name}"
+        self._said: queue.Queue[str] = queue.Queue()
         self._thread = threading.Thread(target=self._run, args=(target,))
         LOG.setLevel(logging.INFO)
         LOG.addHandler(self)
         self._thread.start()
 
     def emit(self, record: logging.LogRecord) -> None:
-        if record.getMessage().startswith(self._said):
-            self.times.release()
+        if self._place in record.getMessage():
+            self._said.put(record.getMessage())
 
     def again(self) -> None:
         """Waits until it has attached once more."""
-        assert self.times.acquire(timeout=NEVER), self.error
+        assert self._said.get(timeout=NEVER).startswith("attached"), self.error
+
+    def away(self) -> None:
+        """Waits until it has seen that another has its place."""
+        assert self._said.get(timeout=NEVER).startswith("another")
+
+    def back(self) -> None:
+        """Waits until it has that place again."""
+        while not self._said.get(timeout=NEVER).startswith("attached"):
+            pass
 
     def _run(self, target: str) -> None:
         try:

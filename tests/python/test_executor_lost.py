@@ -171,6 +171,25 @@ def test_canceled_while_the_connection_was_lost(
         assert host.waitForOperation(id, NEVER).state == "canceled"
 
 
+def test_two_programs_of_one_name_do_not_drive_each_other_out(
+    home: Home, host: opstead.Host, proxy: Proxy
+) -> None:
+    first, second = opstead.Executor("test"), opstead.Executor("test")
+    for name, executor in (("first", first), ("second", second)):
+        executor.method("t.name")(lambda _task, name=name: name)
+
+    def who() -> object:
+        return host.waitForResult(host.t.name().id, NEVER)
+
+    with attached(first, home.socket) as one:
+        assert who() == "first"
+        with attached(second, proxy.socket):
+            one.away()
+            assert who() == "second"
+        one.back()
+        assert who() == "first"
+
+
 def test_a_daemon_that_is_not_there(home: Home, executor: opstead.Executor) -> None:
     home.kill()
     with pytest.raises(opstead.ConnectError, match="is the daemon running there"):

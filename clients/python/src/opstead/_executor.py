@@ -35,7 +35,8 @@ class Executor:
     """
 
     def __init__(self, name: str, *, capacity: int = 1) -> None:
-        """name: who comes under the same takes this one's place.
+        """name: of this program alone. Who comes under the same takes this one's place, until it
+            leaves again.
         capacity: how many operations are carried out at a time.
 
         Raises `ValueError`.

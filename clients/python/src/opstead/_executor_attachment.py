@@ -19,7 +19,7 @@ from ._executor_outcome import CanceledError
 from ._executor_work import start
 from ._json import decode
 from ._session import Opened, Route
-from .types import Assignment, Attached, Taken
+from .types import Assignment, Attached, ExecutorsList, Taken
 
 log = logging.getLogger("opstead.executor")
 
@@ -49,6 +49,7 @@ class Attachment:
         self._latest: dict[str, Attempt] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._route: Optional[Route] = None
+        self._was_attached = False
         # Set while it is attached, and once it has left.
         self._settled = asyncio.Event()
         self._is_left = False
@@ -110,6 +111,10 @@ class Attachment:
         while True:
             await self.client.connected()
             try:
+                if self._was_attached and await self._is_taken():
+                    log.warning("another is attached to %s as %s", self.client.target, self._name)
+                    await asyncio.sleep(backoff.delay())
+                    continue
                 opened = await self.client.attach(self._params())
             except DisconnectedError:
                 continue
@@ -134,6 +139,13 @@ class Attachment:
                     self._settled.clear()
             log.warning("the connection to %s was lost", self.client.target)
 
+    async def _is_taken(self) -> bool:
+        """Whether another program has come under the name. Who was there before does not take its
+        place again: the two would drive each other out without end.
+        """
+        known = await self.client.ask("executors.list", {}, ExecutorsList)
+        return any(one.executor == self._name and one.attached for one in known.executors)
+
     def _params(self) -> dict[str, object]:
         going_on = [lease for lease, one in self._attempts.items() if not one.is_given_up]
         return {
@@ -148,6 +160,7 @@ class Attachment:
             if lease in self._attempts:
                 self._attempts[lease].give_up()
         self._route = opened.route
+        self._was_attached = True
         self._settled.set()
         resumed = len(opened.answer.accepted)
         log.info("attached to %s as %s, %d resumed", self.client.target, self._name, resumed)

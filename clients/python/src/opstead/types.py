@@ -584,7 +584,7 @@ class InfoUpdate:
     operationDescription: Optional[OperationDescription] = None
     """A word from the agreed list."""
 
-    percentage: Optional[Percentage] = None
+    percentage: Optional[float] = None
     """0 to 100, or -1 for unknown."""
 
     stage: Optional[Stage] = None
