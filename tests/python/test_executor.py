@@ -275,6 +275,41 @@ def test_canceling(home: Home, host: opstead.Host, executor: opstead.Executor) -
         assert "uncanceled" in operation.error.message
 
 
+def test_an_attempt_that_takes_too_long_is_told_so(
+    home: Home, host: opstead.Host, executor: opstead.Executor
+) -> None:
+    told = threading.Event()
+
+    @executor.method("t.dawdles", attemptTimeoutMs=50)
+    def dawdles(task: opstead.Task) -> str:
+        assert task.wait_until_canceled(NEVER)
+        told.set()
+        return "too late"
+
+    with attached(executor, home.socket):
+        error = run(host, "t.dawdles").error
+        assert error is not None
+        assert error.code == 2002
+        assert told.wait(NEVER)
+
+
+def test_secrets_and_start_times(
+    home: Home, host: opstead.Host, executor: opstead.Executor
+) -> None:
+    @executor.method("t.keeps", secrets=["password"], holdsSchedule=True)
+    def keeps(task: opstead.Task, password: str) -> object:
+        return [len(password), task.startAt, task.startBefore]
+
+    at = "2199-01-01T00:00:00.000Z"
+    with attached(executor, home.socket):
+        id = host.operations.register(
+            methodName="t.keeps", kwargs={"password": "hidden"}, startAt=at
+        ).id
+        operation = host.waitForOperation(id, NEVER)
+        assert operation.kwargs == {"password": "***"}
+        assert operation.result == [6, at, None]
+
+
 def test_queries(home: Home, host: opstead.Host, executor: opstead.Executor) -> None:
     @executor.query("t.sum")
     def sum_of(numbers: list[int]) -> int:

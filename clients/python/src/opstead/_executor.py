@@ -65,6 +65,7 @@ class Executor:
         onInterrupt: InterruptPolicy = "fail",
         retry: Optional[Union[RetryPolicy, Mapping[str, Any]]] = None,
         attemptTimeoutMs: Optional[int] = None,
+        holdsSchedule: bool = False,
         secrets: Optional[Sequence[str]] = None,
     ) -> Callable[[Function], Function]:
         """Declares `function(task, **kwargs)` as a method whose calls become operations.
@@ -79,7 +80,8 @@ class Executor:
         cancelable: whether it can be canceled while it runs.
         onInterrupt: whether it is tried again when its executor is lost, or fails.
         retry: whether a failed attempt is followed by another.
-        attemptTimeoutMs: how long an attempt may take.
+        attemptTimeoutMs: how long an attempt may take; after that its task is canceled.
+        holdsSchedule: whether the function itself waits until `task.startAt`.
         secrets: paths of kwargs that are never shown.
 
         Raises `TypeError` or `ValueError`.
@@ -97,6 +99,7 @@ class Executor:
             "onInterrupt": onInterrupt,
             "retry": retry,
             "attemptTimeoutMs": attemptTimeoutMs,
+            "holdsSchedule": holdsSchedule,
             "secrets": secrets,
         }
         return self._declare(given, takes_task=True)

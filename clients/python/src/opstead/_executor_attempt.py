@@ -65,6 +65,8 @@ class Attempt:
         self.number = assignment.attempt or 1
         self.method_name = assignment.methodName or ""
         self.version = assignment.version or 1
+        self.start_at = assignment.startAt
+        self.start_before = assignment.startBefore
         self.loop = asyncio.get_running_loop()
         self.canceled = threading.Event()
         self.is_given_up = False

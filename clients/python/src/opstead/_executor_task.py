@@ -32,6 +32,10 @@ class BaseTask:
         """The version of the method."""
         self.attempt = attempt.number
         """The number of the attempt, from 1."""
+        self.startAt = attempt.start_at
+        """Not before; of methods that hold the schedule."""
+        self.startBefore = attempt.start_before
+        """Not later; of methods that hold the schedule."""
 
     @property
     def canceled(self) -> bool:
