@@ -20,7 +20,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Callable
+from typing import IO, Callable
 
 import opstead
 
@@ -88,7 +88,11 @@ class Packages:
     def _dpkg(self, package: str, action: str, operand: str, tell: Callable[[str], None]) -> None:
         """Runs dpkg, and tells each state that the package comes to."""
         status, said = os.pipe()
-        with self._locked(), tempfile.TemporaryFile("w+") as errors, os.fdopen(status) as states:
+        with (
+            self._locked(tell),
+            tempfile.TemporaryFile("w+") as errors,
+            os.fdopen(status) as states,
+        ):
             try:
                 process = subprocess.Popen(
                     ["dpkg", *self._options, "--status-fd", str(said), action, operand],
@@ -112,13 +116,21 @@ class Packages:
                 raise opstead.Failure(DPKG_FAILED, message, data=data)
 
     @contextmanager
-    def _locked(self) -> Iterator[None]:
+    def _locked(self, tell: Callable[[str], None]) -> Iterator[None]:
         """As the only one at work: the dpkg of an agent that was killed may still be."""
         with (self._admin / "lock-frontend").open("a") as frontend:
-            fcntl.lockf(frontend, fcntl.LOCK_EX)
+            _lock(frontend, tell)
             with (self._admin / "lock").open("a") as others:
-                fcntl.lockf(others, fcntl.LOCK_EX)
+                _lock(others, tell)
             yield
+
+
+def _lock(file: IO[str], tell: Callable[[str], None]) -> None:
+    try:
+        fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        tell("another dpkg is at work")
+        fcntl.lockf(file, fcntl.LOCK_EX)
 
 
 def name_of(package: str) -> str:
@@ -185,9 +197,9 @@ def follow(
     """Tells the operation's progress by the states of one package out of several."""
 
     def tell(state: str) -> None:
-        if state in states:
-            percentage = 100 * (done + states[state]) / total
-            task.progress(percentage, stageDescription=f"{package}: {state}")
+        known = states.get(state)
+        percentage = None if known is None else round(100 * (done + known) / total)
+        task.progress(percentage, stageDescription=f"{package}: {state}")
 
     return tell
 
