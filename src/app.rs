@@ -1,32 +1,45 @@
-//! The composition root: the only place that names concrete types. It opens the journal, recovers
-//! the state, starts the engine, and opens the listeners last.
+//! The composition root: the only place that names concrete types. It reads the configuration, binds
+//! the address, opens the journal, recovers the state, starts the engine, and serves last.
 
 mod config;
+mod error;
+mod folder;
+mod journal;
 mod key;
 
 use std::io::Write;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use thiserror::Error;
+use opstead_core::State;
 use tokio::runtime::{Builder, Runtime};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 pub use config::{Config, ConfigError};
+pub use error::{Fault, ServeError};
+pub use journal::StoppedFolder;
 pub use key::KeyError;
 
+use self::folder::DataFolder;
 use crate::alerts::{Hub, HubLimits};
 use crate::engine::executor::Executor;
-use crate::engine::{Engine, EngineConfig, RecoveryError, StartError, recover};
-use crate::journal::{AppendError, Journal, OpenError, SledJournal, abort_when_storage_panics};
-use crate::rpc::{self, Api, RpcServer, Token, TokenError, convert, method_table};
+use crate::engine::{Engine, EngineConfig, Vault, recover};
+use crate::journal::{Journal, OpenError, SledJournal, abort_when_storage_panics};
+use crate::rpc::{self, Api, Listeners, RpcServer, Token, convert, method_table};
 use crate::subsystems::diagnostic::Diagnostic;
+use crate::subsystems::exec::Exec;
 use crate::subsystems::storage::Storage;
 
 /// How long attempts may take to notice that the daemon ends; they go on at the next start.
-const ATTEMPTS_GRACE: Duration = Duration::from_secs(2);
+const ATTEMPTS_GRACE: Duration = Duration::from_secs(3);
+
+/// How long programs among them have to end by themselves; then they are killed.
+const PROGRAMS_GRACE: Duration = Duration::from_secs(2);
+
+/// The Unix socket in the data folder.
+const SOCKET: &str = "opstead.sock";
 
 /// The subsystems of this process, also those that are switched off: nobody else takes their names.
 const BUILT_IN: [&str; 3] = ["diagnostic", "exec", "storage"];
@@ -42,83 +55,34 @@ pub struct ServeOptions {
     pub config: Option<PathBuf>,
 }
 
-/// Why the daemon did not start, or ended.
-#[derive(Debug, Error)]
-pub enum ServeError {
-    /// The configuration is wrong.
-    #[error(transparent)]
-    Config(#[from] ConfigError),
-    /// The data folder cannot be made or used.
-    #[error("the data folder {} cannot be used", .path.display())]
-    Data {
-        /// Which folder.
-        path: PathBuf,
-        /// Why.
-        source: std::io::Error,
-    },
-    /// The journal cannot be opened.
-    #[error("the data folder {} cannot be opened", .path.display())]
-    Open {
-        /// Which folder.
-        path: PathBuf,
-        /// Why.
-        source: OpenError,
-    },
-    /// The state cannot be recovered.
-    #[error(transparent)]
-    Recovery(#[from] RecoveryError),
-    /// The token file cannot be used.
-    #[error(transparent)]
-    Token(#[from] TokenError),
-    /// The key of secrets cannot be used.
-    #[error(transparent)]
-    Key(#[from] KeyError),
-    /// A subsystem cannot start.
-    #[error("the subsystem {subsystem} cannot start")]
-    Subsystem {
-        /// Which.
-        subsystem: &'static str,
-        /// Why.
-        source: std::io::Error,
-    },
-    /// The engine did not start.
-    #[error(transparent)]
-    Engine(#[from] StartError),
-    /// The listeners cannot be opened.
-    #[error(transparent)]
-    Rpc(#[from] rpc::StartError),
-    /// The operating system gave no thread or signal.
-    #[error("the daemon could not be set up")]
-    Setup(#[source] std::io::Error),
-    /// The journal failed while the daemon ran. What was acknowledged is on disk.
-    #[error("the journal failed; start again once the cause is mended, acknowledged work is kept")]
-    Journal(#[from] AppendError),
+/// All that can fail before anything is written to the log of a new data folder.
+struct Ground {
+    listeners: Listeners,
+    journal: SledJournal,
+    state: State,
+    token: Token,
+    vault: Vault,
+    exec: Exec,
+    executors: Vec<Arc<dyn Executor>>,
+    // Last, so that the journal is closed when the folder is taken back.
+    folder: DataFolder,
 }
 
-/// Runs the daemon until SIGTERM or SIGINT, or until its journal fails.
+/// Runs the daemon until SIGTERM or SIGINT, or until its journal fails. A start that fails leaves
+/// nothing behind.
 pub fn serve(options: ServeOptions) -> Result<(), ServeError> {
     let config = Config::load(options.config.as_deref())?;
     abort_when_storage_panics();
     allow_many_files();
-    make_folder(&options.data)?;
-    let journal =
-        SledJournal::open(&options.data, &config.journal_options()).map_err(|source| {
-            ServeError::Open {
-                path: options.data.clone(),
-                source,
-            }
-        })?;
-    let reader = journal.reader();
-    let state = recover(&*reader)?;
-    let token = Token::load_or_create(&options.data)?;
-    let vault = key::load_or_create(&options.data)?;
-    let executors = executors(&config, &options)?;
+    let runtime = runtime()?;
+    let mut ground = Ground::prepare(&options, &config)?;
+    let signals = Signals::new(&runtime).map_err(ServeError::Setup)?;
+    ground.folder.keep();
     let limits = config.rpc_limits();
     let mut hub_limits = HubLimits::default();
     // Sizes in the hub are estimates, so they keep well below.
     hub_limits.answer_bytes = hub_limits.answer_bytes.min(limits.max_answer_bytes / 2);
-    let hub = Hub::new(reader, convert::encode_alert, hub_limits);
-    let runtime = runtime()?;
+    let hub = Hub::new(ground.journal.reader(), convert::encode_alert, hub_limits);
     let publisher = hub.clone();
     let engine = Engine::start(
         EngineConfig {
@@ -127,33 +91,87 @@ pub fn serve(options: ServeOptions) -> Result<(), ServeError> {
             retention: config.retention(),
             lease_ms: config.lease_ms(),
             built_in: BUILT_IN.to_vec(),
-            vault,
+            vault: ground.vault,
             ..EngineConfig::default()
         },
-        Box::new(journal),
-        state,
-        executors,
+        Box::new(ground.journal),
+        ground.state,
+        ground.executors,
         runtime.handle().clone(),
         Box::new(move |block| publisher.publish(block)),
     )?;
     let api = Api::new(engine.handle.clone(), hub, config.wire_limits(&limits));
     let server = RpcServer::start(
+        ground.listeners,
         rpc::Config {
-            listen: Some(options.listen),
-            socket: Some(options.data.join("opstead.sock")),
             allowed_hosts: config.listen.hosts.clone(),
-            allowed_origins: config.listen.origins.clone(),
+            allowed_origins: config.listen.origins,
             limits,
-            ..rpc::Config::new(token)
+            ..rpc::Config::new(ground.token)
         },
         method_table(&api),
     )?;
     engine.handle.listening();
-    let signals = Signals::new(&runtime).map_err(ServeError::Setup)?;
     announce(&server);
     let result = run(&runtime, signals, engine, server);
-    runtime.shutdown_timeout(ATTEMPTS_GRACE);
+    let told = Instant::now();
+    runtime.block_on(ground.exec.end(PROGRAMS_GRACE));
+    runtime.shutdown_timeout(ATTEMPTS_GRACE.saturating_sub(told.elapsed()));
     result
+}
+
+impl Ground {
+    /// The address is taken before the folder is made. Who connects meanwhile waits.
+    fn prepare(options: &ServeOptions, config: &Config) -> Result<Self, ServeError> {
+        let data = &options.data;
+        let socket = data.join(SOCKET);
+        Listeners::check_unix(&socket)?;
+        let mut listeners = Listeners::default();
+        listeners.tcp(options.listen)?;
+        let mut folder = DataFolder::make(data).map_err(|source| ServeError::Data {
+            path: data.clone(),
+            source,
+        })?;
+        let journal = open_journal(options, config, &mut folder)?;
+        let state = recover(&*journal.reader())?;
+        let token = Token::load_or_create(data)?;
+        let vault = key::load_or_create(data)?;
+        listeners.unix(&socket)?;
+        // The journal's lock says that no other daemon runs programs on this folder.
+        let exec = Exec::open(config.exec(data)).map_err(|source| ServeError::Subsystem {
+            subsystem: "exec",
+            source,
+        })?;
+        Ok(Self {
+            executors: executors(config, options, &exec)?,
+            exec,
+            listeners,
+            journal,
+            state,
+            token,
+            vault,
+            folder,
+        })
+    }
+}
+
+fn open_journal(
+    options: &ServeOptions,
+    config: &Config,
+    folder: &mut DataFolder,
+) -> Result<SledJournal, ServeError> {
+    let opened = SledJournal::open(&options.data, &config.journal_options());
+    let is_others = match &opened {
+        Ok(journal) => !journal.report().created,
+        Err(error) => !matches!(error, OpenError::Storage(_)),
+    };
+    if is_others {
+        folder.keep();
+    }
+    opened.map_err(|source| ServeError::Open {
+        path: options.data.clone(),
+        source,
+    })
 }
 
 /// What tells the daemon to end. From when it exists on, the system does not end it by itself.
@@ -205,21 +223,10 @@ fn run(
     Ok(result?)
 }
 
-fn make_folder(path: &std::path::Path) -> Result<(), ServeError> {
-    use std::os::unix::fs::DirBuilderExt;
-    let made = std::fs::DirBuilder::new()
-        .recursive(true)
-        .mode(0o700)
-        .create(path);
-    made.map_err(|source| ServeError::Data {
-        path: path.to_owned(),
-        source,
-    })
-}
-
 fn executors(
     config: &Config,
     options: &ServeOptions,
+    exec: &Exec,
 ) -> Result<Vec<Arc<dyn Executor>>, ServeError> {
     let storage =
         Storage::open(config.storage(&options.data)).map_err(|source| ServeError::Subsystem {
@@ -230,6 +237,7 @@ fn executors(
     if config.diagnostic.enabled {
         executors.push(Arc::new(Diagnostic));
     }
+    executors.extend(exec.executors());
     Ok(executors)
 }
 

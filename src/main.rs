@@ -1,9 +1,11 @@
 //! The program: the daemon, or one of its clients.
 
 use std::process::ExitCode;
+use std::time::Duration;
 
-use opstead::app::{ServeOptions, serve};
-use opstead::cli::{self, Command, ServeArguments};
+use opstead::app::{Fault, ServeOptions, StoppedFolder, serve};
+use opstead::cli::{self, Command, ExecGuardArguments, Exit, ServeArguments};
+use opstead::subsystems::process;
 
 /// A registration allocates some dozens of small pieces on one thread and frees them on another,
 /// which is what this allocator is good at.
@@ -13,6 +15,8 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 fn main() -> ExitCode {
     match cli::parse() {
         Command::Serve(arguments) => daemon(arguments),
+        Command::Journal(arguments) => cli::journal::<StoppedFolder>(arguments),
+        Command::ExecGuard(arguments) => guard(arguments),
         Command::Client(command) => cli::run(command),
     }
 }
@@ -34,9 +38,23 @@ fn daemon(arguments: ServeArguments) -> ExitCode {
     match serve(options) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            // With every cause, on one line.
-            eprintln!("opstead: {:#}.", anyhow::Error::from(error));
-            ExitCode::FAILURE
+            let (fault, hint) = error.advice();
+            let exit = match fault {
+                Fault::Usage => Exit::Usage,
+                Fault::InUse => Exit::Unreachable,
+                Fault::NotPermitted => Exit::NotPermitted,
+                Fault::Failed => Exit::Failed,
+            };
+            // With every cause, in one sentence.
+            let message = format!("{:#}", anyhow::Error::from(error));
+            cli::refuse(exit, &message, hint)
         }
     }
+}
+
+fn guard(arguments: ExecGuardArguments) -> ExitCode {
+    process::guard(
+        Duration::from_millis(arguments.kill_after_ms),
+        &arguments.program,
+    )
 }

@@ -160,6 +160,10 @@ fn document() -> Value {
     ]);
     // Said in `data` of errors, which OpenRPC gives no schema.
     generator.subschema_for::<ErrorDetails>();
+    let mut schemas = generator.take_definitions(true);
+    for (name, schema) in &mut schemas {
+        schema["title"] = json!(title(name));
+    }
     sorted(json!({
         "openrpc": "1.3.2",
         "info": {
@@ -171,9 +175,26 @@ fn document() -> Value {
             "license": {"name": "Apache-2.0"},
         },
         "methods": methods,
-        "components": {"schemas": generator.take_definitions(true), "errors": errors()},
+        "components": {"schemas": schemas, "errors": errors()},
         "x-notifications": notifications,
     }))
+}
+
+/// What a generator of clients is to call a type: those that follow references see titles only.
+/// They name a method's type after the method, so a result whose type bears that name needs another.
+fn title(name: &str) -> String {
+    match METHODS.iter().any(|method| type_name(method) == name) {
+        true => format!("{name}Result"),
+        false => name.to_owned(),
+    }
+}
+
+/// The name that a generator makes of a method's: `MethodsList` of `methods.list`.
+fn type_name(method: &Method) -> String {
+    let parts = method.name.split('.');
+    parts
+        .map(|part| part[..1].to_uppercase() + &part[1..])
+        .collect()
 }
 
 /// The same value with keys in order, whatever map serde_json was built with.
@@ -243,6 +264,17 @@ fn methods_have_one_name_each() {
             .all(|known| method(known.name) == Some(known))
     );
     assert_eq!(method("operations.nonsense"), None);
+}
+
+#[test]
+fn a_generator_gives_each_type_a_name_of_its_own() {
+    let document: Value = serde_json::from_str(OPENRPC).unwrap();
+    let schemas = document["components"]["schemas"].as_object().unwrap();
+    let titles = schemas.values().map(|schema| schema["title"].as_str());
+    let titles: Vec<String> = titles.map(|title| title.unwrap().to_owned()).collect();
+    let names = titles.into_iter().chain(METHODS.iter().map(type_name));
+    let distinct: BTreeSet<String> = names.collect();
+    assert_eq!(distinct.len(), schemas.len() + METHODS.len());
 }
 
 /// What OpenRPC 1.3 asks for and JSON Schema of the parts cannot say: references lead somewhere.

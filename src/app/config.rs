@@ -1,5 +1,7 @@
 //! The configuration file: TOML, every member optional, unknown ones refused.
 
+mod exec;
+
 use std::num::{NonZeroU32, NonZeroU64, NonZeroUsize};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -11,13 +13,18 @@ use crate::engine::{EngineConfig, Retention};
 use crate::filter::MAX_PATTERN_BYTES;
 use crate::journal::Options;
 use crate::rpc;
+use crate::subsystems::exec::{ExecConfig, Program};
 use crate::subsystems::storage::StorageConfig;
+use exec::{ExecSection, programs};
 
 /// Bytes of an operation's result or error, if an executor from outside gives it.
 const RESULT_BYTES: u32 = 1 << 20;
 
 /// Bytes of whatever else such an executor says.
 const REPORT_BYTES: u32 = 64 << 10;
+
+/// The file that runs, also when another version has been put in its place.
+const OWN_PROGRAM: &str = "/proc/self/exe";
 
 /// All that can be configured.
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -29,10 +36,15 @@ pub struct Config {
     pub storage: StorageSection,
     /// The subsystem `diagnostic`.
     pub diagnostic: DiagnosticSection,
+    /// The subsystem `exec`.
+    exec: ExecSection,
     /// How long things are kept.
     pub retention: RetentionSection,
     /// Bounds.
     pub limits: LimitsSection,
+    /// The programs, found good.
+    #[serde(skip)]
+    programs: Vec<Program>,
 }
 
 /// Whom the listener trusts beside this machine.
@@ -57,6 +69,8 @@ pub struct StorageSection {
     pub capacity: Option<NonZeroU32>,
     /// How fast all copies together may write.
     pub copy_bytes_per_second: Option<NonZeroU64>,
+    /// The program `qemu-img`; looked for in `PATH` if left out.
+    pub qemu_img: Option<PathBuf>,
 }
 
 /// The subsystem `diagnostic`.
@@ -114,7 +128,7 @@ pub enum ConfigError {
         /// Why.
         source: std::io::Error,
     },
-    /// The file says something that is not allowed; the message names line and column.
+    /// The file says something that is not allowed; the message names lines and columns.
     #[error("the configuration file {} is wrong: {message}", .path.display())]
     Wrong {
         /// Which file.
@@ -134,10 +148,28 @@ impl Config {
             path: path.to_owned(),
             source,
         })?;
-        toml::from_str(&text).map_err(|error| ConfigError::Wrong {
+        Self::parse(&text).map_err(|message| ConfigError::Wrong {
             path: path.to_owned(),
-            message: error.to_string().trim_end().to_owned(),
+            message,
         })
+    }
+
+    fn parse(text: &str) -> Result<Self, String> {
+        let parsed = toml::from_str(text).map_err(|error| error.to_string().trim_end().to_owned());
+        let mut config: Self = parsed?;
+        config.programs = programs(&config.exec).map_err(|faults| {
+            let faults: Vec<String> = faults.iter().map(|fault| fault.told(text)).collect();
+            faults.join("; ")
+        })?;
+        Ok(config)
+    }
+
+    pub(super) fn exec(&self, data: &Path) -> ExecConfig {
+        ExecConfig {
+            guard: OWN_PROGRAM.into(),
+            data: data.to_owned(),
+            programs: self.programs.clone(),
+        }
     }
 
     pub(super) fn journal_options(&self) -> Options {
@@ -180,11 +212,13 @@ impl Config {
 
     pub(super) fn storage(&self, data: &Path) -> StorageConfig {
         let own = &self.storage;
-        let default = StorageConfig::new(own.pool.clone().unwrap_or_else(|| data.join("pool")));
+        let pool = own.pool.clone().unwrap_or_else(|| data.join("pool"));
+        let default = StorageConfig::new(pool, OWN_PROGRAM);
         StorageConfig {
             import_folders: own.import_folders.clone(),
             capacity: own.capacity.map_or(default.capacity, NonZeroU32::get),
             copy_bytes_per_second: own.copy_bytes_per_second.map(NonZeroU64::get),
+            qemu_img: own.qemu_img.clone().unwrap_or(default.qemu_img),
             ..default
         }
     }

@@ -1,11 +1,15 @@
 //! The command line: commands and their arguments. What they do is in `commands`.
 
+use std::ffi::OsString;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::num::NonZeroUsize;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use clap::{Args, Parser, Subcommand};
+use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 use opstead_client::schema::params::FilterType;
+use opstead_client::schema::{OperationState, Resource};
 use opstead_client::{Filter, Target};
 
 /// The data folder, for the daemon and for who looks for its socket.
@@ -29,6 +33,11 @@ pub(super) struct Arguments {
 pub enum Command {
     /// Run the daemon until it is told to end (SIGTERM or Ctrl-C)
     Serve(ServeArguments),
+    /// Show what the journal of a stopped daemon holds; changes nothing
+    Journal(JournalArguments),
+    /// Run a program as its guard; for the daemon itself
+    #[command(name = "exec-guard", hide = true)]
+    ExecGuard(ExecGuardArguments),
     /// Ask a daemon.
     #[command(flatten)]
     Client(ClientCommand),
@@ -43,6 +52,9 @@ pub enum ClientCommand {
     /// List the operations that are not done
     #[command(name = "tasks")]
     Tasks(TasksArguments),
+    /// List operations as they were registered, with --all also those that are done
+    #[command(name = "list")]
+    List(Box<ListArguments>),
     /// Show the whole record of an operation
     #[command(name = "show")]
     Show(ShowArguments),
@@ -55,12 +67,21 @@ pub enum ClientCommand {
     /// Wait for the first alert from now on, and print it
     #[command(name = "wait")]
     Wait(WaitArguments),
+    /// List the objects there are, and how they stand
+    #[command(name = "objects")]
+    Objects(ObjectsArguments),
+    /// List the methods of the subsystems, or show how one of them is called
+    #[command(name = "methods")]
+    Methods(MethodsArguments),
     /// Show how the daemon is
     #[command(name = "status")]
     Status(StatusArguments),
     /// Show what Opstead does, in a quarter of a minute, with a daemon of its own
     #[command(name = "demo")]
     Demo(DemoArguments),
+    /// Print what makes a shell complete commands, methods, ids and names
+    #[command(name = "completions")]
+    Completions(CompletionsArguments),
 }
 
 /// Arguments of `serve`.
@@ -77,6 +98,16 @@ pub struct ServeArguments {
     pub config: Option<PathBuf>,
 }
 
+/// Arguments of `exec-guard`.
+#[derive(Debug, Args)]
+pub struct ExecGuardArguments {
+    /// How long the program has after SIGTERM before it is killed
+    pub kill_after_ms: u64,
+    /// The program, and its arguments
+    #[arg(required = true, trailing_var_arg = true, allow_hyphen_values = true)]
+    pub program: Vec<OsString>,
+}
+
 /// Which daemon is meant, and how its answers are shown.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Which daemon, and how it is shown")]
@@ -90,16 +121,13 @@ pub(super) struct DaemonArguments {
         hide_env_values = true
     )]
     pub(super) connect: Option<Target>,
-    /// The daemon's data folder, in which its socket is; not looked at with --connect
-    #[arg(long, value_name = "DIR", env = "OPSTEAD_DATA", hide_env_values = true, default_value = DATA)]
-    pub(super) data: PathBuf,
-    /// The file that the token is in, admin.token of the data folder; needed for ws://
-    #[arg(
-        long,
-        value_name = "FILE",
-        env = "OPSTEAD_TOKEN_FILE",
-        hide_env_values = true
-    )]
+    /// The daemon's data folder, in which its socket is. Beside --connect ws://… the token is taken
+    /// from its admin.token. Left out, it is OPSTEAD_DATA or opstead-data, for the socket only
+    #[arg(long, value_name = "DIR")]
+    data: Option<PathBuf>,
+    /// The file that the token is in, needed for ws://. Left out, the token is the one in --data,
+    /// else OPSTEAD_TOKEN, else in the file OPSTEAD_TOKEN_FILE
+    #[arg(long, value_name = "FILE")]
     pub(super) token_file: Option<PathBuf>,
     /// Print JSON: one document, or one line for each item of a stream
     #[arg(long)]
@@ -120,7 +148,7 @@ pub(super) struct FilterArguments {
 #[derive(Debug, Args)]
 pub(super) struct FilterKindArguments {
     /// How the filter is written: glob (*, ?, [ab], {a,b}) or regexp (anchored at both ends)
-    #[arg(long = "type", value_name = "TYPE", default_value = "glob", value_parser = filter_type)]
+    #[arg(long = "type", value_name = "TYPE", default_value = "glob", value_parser = filter_type())]
     filter_type: FilterType,
 }
 
@@ -146,9 +174,76 @@ pub struct CallArguments {
     pub(super) daemon: DaemonArguments,
 }
 
+/// How many entries of a list are read.
+#[derive(Debug, Args)]
+pub(super) struct LimitArguments {
+    /// The most entries; that there are others is said on stderr
+    #[arg(long, value_name = "N", default_value = "1000")]
+    pub(super) limit: NonZeroUsize,
+}
+
 /// Arguments of `tasks`.
 #[derive(Debug, Args)]
 pub struct TasksArguments {
+    /// Those that claim this resource, like image:a: what runs first, then in the order in which it
+    /// will run
+    #[arg(long, value_name = "TYPE:ID", value_parser = resource)]
+    pub(super) resource: Option<Resource>,
+    /// The most entries with --resource; that there are others is said on stderr
+    #[arg(long, value_name = "N", default_value = "1000", requires = "resource")]
+    pub(super) limit: NonZeroUsize,
+    #[command(flatten)]
+    pub(super) filter: FilterArguments,
+    #[command(flatten)]
+    pub(super) daemon: DaemonArguments,
+}
+
+/// Arguments of `list`.
+#[derive(Debug, Args)]
+pub struct ListArguments {
+    /// Those that are done, too
+    #[arg(long, conflicts_with = "states")]
+    pub(super) all: bool,
+    /// Those in this state; can be repeated
+    #[arg(long = "state", value_name = "STATE", value_parser = state())]
+    pub(super) states: Vec<OperationState>,
+    /// Those of this subsystem
+    #[arg(long)]
+    pub(super) subsystem: Option<String>,
+    /// Those that run this method
+    #[arg(long)]
+    pub(super) method: Option<String>,
+    /// Those that bear this tag; can be repeated, for those that bear all
+    #[arg(long = "tag", value_name = "TAG")]
+    pub(super) tags: Vec<String>,
+    /// Those that this operation registered
+    #[arg(long, value_name = "ID")]
+    pub(super) parent: Option<String>,
+    /// Those that claim this resource, like image:a
+    #[arg(long, value_name = "TYPE:ID", value_parser = resource)]
+    pub(super) resource: Option<Resource>,
+    #[command(flatten)]
+    pub(super) limit: LimitArguments,
+    #[command(flatten)]
+    pub(super) filter: FilterArguments,
+    #[command(flatten)]
+    pub(super) daemon: DaemonArguments,
+}
+
+/// Arguments of `objects`.
+#[derive(Debug, Args)]
+pub struct ObjectsArguments {
+    #[command(flatten)]
+    pub(super) limit: LimitArguments,
+    #[command(flatten)]
+    pub(super) filter: FilterArguments,
+    #[command(flatten)]
+    pub(super) daemon: DaemonArguments,
+}
+
+/// Arguments of `methods`.
+#[derive(Debug, Args)]
+pub struct MethodsArguments {
     #[command(flatten)]
     pub(super) filter: FilterArguments,
     #[command(flatten)]
@@ -181,6 +276,9 @@ pub struct WatchArguments {
     /// Begin with the alerts after this place in the log; 0 is its beginning
     #[arg(long, value_name = "CURSOR")]
     pub(super) after: Option<u64>,
+    /// The log that the cursor is a place of; watch tells it when it begins. Another log is refused
+    #[arg(long, value_name = "ID", requires = "after")]
+    pub(super) log: Option<String>,
     #[command(flatten)]
     pub(super) daemon: DaemonArguments,
 }
@@ -210,19 +308,82 @@ pub struct StatusArguments {
 #[derive(Debug, Args)]
 pub struct DemoArguments {}
 
+/// Arguments of `completions`.
+#[derive(Debug, Args)]
+pub struct CompletionsArguments {
+    /// For which shell
+    pub(super) shell: Shell,
+}
+
+/// A shell that can be taught to complete.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum Shell {
+    Bash,
+    Zsh,
+    Fish,
+}
+
+/// Arguments of `journal`.
+#[derive(Debug, Args)]
+pub struct JournalArguments {
+    /// The data folder of a daemon that does not run
+    #[arg(value_name = "DIR")]
+    pub(super) folder: PathBuf,
+    /// Show the events of these alert names
+    filter: Option<String>,
+    #[command(flatten)]
+    kind: FilterKindArguments,
+    /// Show the events after this place in the log; 0 is its beginning
+    #[arg(long, value_name = "CURSOR")]
+    pub(super) after: Option<u64>,
+    /// Show so many events at the most [default: 1000]
+    #[arg(long, value_name = "N")]
+    pub(super) limit: Option<NonZeroUsize>,
+    /// Show the record of this operation, and its events
+    #[arg(long, value_name = "OPERATION")]
+    pub(super) id: Option<String>,
+    /// Print JSON: one document, or one line for each event
+    #[arg(long)]
+    pub(super) json: bool,
+}
+
+impl DaemonArguments {
+    /// The data folder, as far as the command line names it.
+    pub(super) fn named_data(&self) -> Option<&Path> {
+        self.data.as_deref()
+    }
+
+    /// The data folder: the command line's, the environment's, or the usual one.
+    pub(super) fn data(&self) -> PathBuf {
+        let environment = || std::env::var_os("OPSTEAD_DATA").filter(|path| !path.is_empty());
+        self.data
+            .clone()
+            .or_else(|| environment().map(PathBuf::from))
+            .unwrap_or_else(|| PathBuf::from(DATA))
+    }
+}
+
 impl ClientCommand {
     /// Whether the answer is wanted as JSON.
-    pub(super) const fn json(&self) -> bool {
-        match self {
-            Self::Call(arguments) => arguments.daemon.json,
-            Self::Tasks(arguments) => arguments.daemon.json,
-            Self::Show(arguments) => arguments.daemon.json,
-            Self::Cancel(arguments) => arguments.daemon.json,
-            Self::Watch(arguments) => arguments.daemon.json,
-            Self::Wait(arguments) => arguments.daemon.json,
-            Self::Status(arguments) => arguments.daemon.json,
-            Self::Demo(_) => false,
-        }
+    pub(super) fn json(&self) -> bool {
+        self.daemon().is_some_and(|daemon| daemon.json)
+    }
+
+    /// Which daemon is asked; none if the command asks none, or one of its own.
+    pub(super) const fn daemon(&self) -> Option<&DaemonArguments> {
+        Some(match self {
+            Self::Call(arguments) => &arguments.daemon,
+            Self::Tasks(arguments) => &arguments.daemon,
+            Self::List(arguments) => &arguments.daemon,
+            Self::Show(arguments) => &arguments.daemon,
+            Self::Cancel(arguments) => &arguments.daemon,
+            Self::Watch(arguments) => &arguments.daemon,
+            Self::Wait(arguments) => &arguments.daemon,
+            Self::Objects(arguments) => &arguments.daemon,
+            Self::Methods(arguments) => &arguments.daemon,
+            Self::Status(arguments) => &arguments.daemon,
+            Self::Demo(_) | Self::Completions(_) => return None,
+        })
     }
 }
 
@@ -230,11 +391,29 @@ impl FilterArguments {
     pub(super) fn filter(&self) -> Filter {
         self.kind.filter(&self.filter)
     }
+
+    /// Whether it is everything that is meant.
+    pub(super) fn is_everything(&self) -> bool {
+        self.filter() == Filter::glob("*")
+    }
+
+    /// The filter as it is written.
+    pub(super) fn pattern(&self) -> &str {
+        &self.filter
+    }
 }
 
 impl WaitArguments {
     pub(super) fn filter(&self) -> Filter {
         self.kind.filter(&self.filter)
+    }
+}
+
+impl JournalArguments {
+    /// Which events; nothing if no filter was given.
+    pub(super) fn filter(&self) -> Option<Filter> {
+        let pattern = self.filter.as_deref()?;
+        Some(self.kind.filter(pattern))
     }
 }
 
@@ -247,11 +426,35 @@ impl FilterKindArguments {
     }
 }
 
-fn filter_type(text: &str) -> Result<FilterType, String> {
-    match text {
-        "glob" => Ok(FilterType::Glob),
-        "regexp" | "regex" => Ok(FilterType::Regexp),
-        _ => Err("expected glob or regexp".to_owned()),
+fn filter_type() -> impl TypedValueParser<Value = FilterType> {
+    let words = [
+        PossibleValue::new("glob"),
+        PossibleValue::new("regexp").alias("regex"),
+    ];
+    PossibleValuesParser::new(words).map(|word| match word.as_str() {
+        "glob" => FilterType::Glob,
+        _ => FilterType::Regexp,
+    })
+}
+
+fn state() -> impl TypedValueParser<Value = OperationState> {
+    PossibleValuesParser::new(OperationState::ALL.iter().map(|state| state.as_str())).try_map(
+        |word| {
+            let mut states = OperationState::ALL.iter().copied();
+            states
+                .find(|state| state.as_str() == word)
+                .ok_or("no such state")
+        },
+    )
+}
+
+fn resource(text: &str) -> Result<Resource, String> {
+    match text.split_once(':') {
+        Some((kind, id)) if !kind.is_empty() && !id.is_empty() => Ok(Resource {
+            kind: kind.to_owned(),
+            id: id.to_owned(),
+        }),
+        _ => Err("expected TYPE:ID, like image:a".to_owned()),
     }
 }
 
@@ -276,9 +479,11 @@ mod tests {
             watch.filter.filter()
         };
         assert_eq!(filter_of(&["opstead", "watch"]), Filter::glob("*"));
-        assert_eq!(
-            filter_of(&["opstead", "watch", "vm.(a|b)", "--type", "regexp"]),
-            Filter::regexp("vm.(a|b)")
-        );
+        for regexp in ["regexp", "regex"] {
+            assert_eq!(
+                filter_of(&["opstead", "watch", "vm.(a|b)", "--type", regexp]),
+                Filter::regexp("vm.(a|b)")
+            );
+        }
     }
 }

@@ -5,13 +5,15 @@ use std::io::{self, Write};
 
 use opstead_client::Error;
 use opstead_client::schema::{
-    ErrorCode, ErrorObject, INVALID_PARAMS, INVALID_REQUEST, METHOD_NOT_FOUND, PARSE_ERROR,
+    ErrorCode, ErrorObject, INVALID_PARAMS, INVALID_REQUEST, METHOD_NOT_FOUND, PARSE_ERROR, to_json,
 };
 use serde::Serialize;
 use serde_json::json;
 
 use super::exit::Exit;
-use super::output::plain;
+use super::failure;
+use super::output::note;
+use super::stopped::JournalFault;
 use super::words;
 
 /// Why a command did not succeed.
@@ -32,6 +34,16 @@ pub(super) enum CliError {
     /// There was no event in time.
     #[error("no event within {}", humantime::format_duration(*.within))]
     NoEvent { within: std::time::Duration },
+    /// A place in a log was given that is not the daemon's.
+    #[error("the daemon's log is {present}, not {given}")]
+    OtherLog {
+        refusal: ErrorObject,
+        given: String,
+        present: String,
+    },
+    /// A journal could not be looked into.
+    #[error("{0}")]
+    Journal(JournalFault),
     /// The demo did not show what it should.
     #[error("{0}")]
     Demo(String),
@@ -76,39 +88,72 @@ impl CliError {
             // The exit code says the same, should nobody read.
             let _nobody_reads = writeln!(io::stdout(), "{}", self.document());
         }
-        let mut lines = vec![told.sentence];
-        lines.extend(told.details);
-        if !told.hint.is_empty() {
-            lines.push(format!("Hint: {}", told.hint));
-        }
-        let mut stderr = io::stderr().lock();
-        for line in lines {
-            let _nobody_reads = writeln!(stderr, "{}", plain(&line));
-        }
+        let lines = std::iter::once(told.sentence).chain(told.details);
+        tell(lines, &told.hint);
         told.exit
     }
 
+    /// Written as the daemon's own errors are: a code, a message, and a reason in one word.
     fn document(&self) -> String {
-        let (reason, message) = match self {
+        let error = match self {
             // Its data is foreign JSON, so it goes through no value of ours.
-            Self::Daemon(Error::Refused(error)) => {
-                return serde_json::to_string(&Refusal { error }).unwrap_or_default();
+            Self::Daemon(Error::Refused(error)) | Self::OtherLog { refusal: error, .. } => {
+                return document(error);
             }
-            Self::Daemon(Error::TimedOut) | Self::NoEvent { .. } => ("timedOut", self.to_string()),
-            Self::Daemon(Error::CursorExpired { .. }) => ("cursorExpired", self.to_string()),
-            Self::Daemon(_) | Self::Unanswered { .. } | Self::Gone { .. } => {
-                ("unreachable", self.to_string())
+            Self::Daemon(Error::CursorExpired { oldest_cursor }) => {
+                let message = self.to_string();
+                ErrorObject::with(ErrorCode::CursorExpired, message, |details| {
+                    details.oldest_cursor = Some(*oldest_cursor);
+                })
             }
-            Self::Usage { .. } => ("usage", self.to_string()),
-            Self::Interrupted { .. } => ("interrupted", self.to_string()),
-            Self::Demo(_) | Self::System(_) => ("failed", self.to_string()),
+            own => {
+                let (reason, retryable) = own.reason();
+                return own_document(own.tell().exit, &own.message(), reason, retryable);
+            }
         };
-        json!({"error": {"message": message, "data": {"reason": reason}}}).to_string()
+        document(&error)
+    }
+
+    /// An error of the program itself in one word, and whether trying again may help.
+    fn reason(&self) -> (&'static str, bool) {
+        match self {
+            Self::Daemon(error) => match error {
+                Error::TimedOut => ("timedOut", true),
+                Error::Disconnected => ("disconnected", true),
+                Error::Connect { source, .. } => match source.kind() {
+                    io::ErrorKind::PermissionDenied => ("notPermitted", false),
+                    _ => ("unreachable", true),
+                },
+                Error::Token { .. } => ("noToken", false),
+                Error::Params(_) => ("usage", false),
+                Error::Protocol(_) => ("notUnderstood", false),
+                _ => ("failed", false),
+            },
+            Self::Usage { .. } => ("usage", false),
+            Self::Unanswered { .. } => ("unanswered", true),
+            Self::Gone { .. } => ("gone", true),
+            Self::NoEvent { .. } => ("noEvent", true),
+            Self::OtherLog { .. } => ("cursorUnknown", false),
+            Self::Journal(fault) => fault.reason(),
+            Self::Interrupted { .. } => ("interrupted", true),
+            Self::Demo(_) | Self::System(_) => ("failed", false),
+        }
+    }
+
+    /// The error with its cause.
+    fn message(&self) -> String {
+        match self {
+            Self::Daemon(Error::Connect { source, .. } | Error::Token { source, .. }) => {
+                format!("{self} ({source})")
+            }
+            _ => self.to_string(),
+        }
     }
 
     fn tell(&self) -> Told {
         let (exit, hint) = match self {
-            Self::Daemon(error) => return tell_client(error),
+            Self::Daemon(Error::Refused(refusal)) => return tell_refusal(refusal),
+            Self::Daemon(error) => exit_and_hint_of(error),
             Self::Usage { hint, .. } => (Exit::Usage, hint.as_str()),
             Self::Unanswered { hint } => (Exit::Unreachable, hint.as_str()),
             Self::Gone { .. } => (
@@ -119,21 +164,54 @@ impl CliError {
                 Exit::TimedOut,
                 "wait longer with --timeout, or see what there is with opstead tasks",
             ),
+            Self::OtherLog { .. } => (
+                Exit::Rejected,
+                "a cursor is a place of one log only: begin anew with --after 0, or without",
+            ),
+            Self::Journal(fault) => fault.advice(),
             Self::Interrupted { hint } => (Exit::Interrupted, hint.as_str()),
             Self::Demo(_) | Self::System(_) => (Exit::Failed, ""),
         };
         Told {
             exit,
-            sentence: format!("opstead: {self}."),
+            sentence: format!("opstead: {}.", self.message()),
             details: Vec::new(),
             hint: hint.to_owned(),
         }
     }
 }
 
-fn tell_client(error: &Error) -> Told {
-    let (exit, hint) = match error {
-        Error::Refused(refusal) => return tell_refusal(refusal),
+/// One of the program's own, as JSON. Its code is the exit code, which is none of the daemon's.
+fn own_document(exit: Exit, message: &str, reason: &str, retryable: bool) -> String {
+    let error = ErrorObject {
+        code: i32::from(exit as u8),
+        message: message.to_owned(),
+        data: to_json(&json!({"reason": reason, "retryable": retryable})).ok(),
+    };
+    document(&error)
+}
+
+fn document(error: &ErrorObject) -> String {
+    serde_json::to_string(&Refusal { error }).unwrap_or_default()
+}
+
+/// What the command line does not understand, where JSON is wanted.
+pub(super) fn usage_document(message: &str) -> String {
+    own_document(Exit::Usage, message, "usage", false)
+}
+
+/// Sentence and hint on stderr, each on lines of its own.
+pub(super) fn tell(lines: impl IntoIterator<Item = String>, hint: &str) {
+    for line in lines {
+        note(&line);
+    }
+    if !hint.is_empty() {
+        note(&format!("Hint: {hint}"));
+    }
+}
+
+fn exit_and_hint_of(error: &Error) -> (Exit, &'static str) {
+    match error {
         Error::TimedOut => (
             Exit::TimedOut,
             "the daemon may be busy; what was asked may still take effect",
@@ -154,21 +232,11 @@ fn tell_client(error: &Error) -> Told {
         Error::Token { .. } => (Exit::NotPermitted, TOKEN_HINT),
         Error::Params(_) => (Exit::Usage, ""),
         _ => (Exit::Failed, ""),
-    };
-    let because = match error {
-        Error::Connect { source, .. } | Error::Token { source, .. } => format!(" ({source})"),
-        _ => String::new(),
-    };
-    Told {
-        exit,
-        sentence: format!("opstead: {error}{because}."),
-        details: Vec::new(),
-        hint: hint.to_owned(),
     }
 }
 
-const TOKEN_HINT: &str =
-    "the token is in the file admin.token of the daemon's data folder: --token-file FILE";
+const TOKEN_HINT: &str = "the token is in the file admin.token of the daemon's data folder: --data DIR beside --connect, \
+     or --token-file FILE";
 
 fn tell_refusal(error: &ErrorObject) -> Told {
     let details = error.details().unwrap_or_default();
@@ -180,13 +248,13 @@ fn tell_refusal(error: &ErrorObject) -> Told {
                        is stored."
                 .to_owned(),
             details: words::reasons(&details.reasons),
-            hint: "opstead show ID tells of what it conflicts with".to_owned(),
+            hint: "opstead show ID tells more of an operation that is outstanding".to_owned(),
         };
     }
     let lines: Vec<String> = details
         .faults
         .iter()
-        .map(|fault| format!("  {}: {}", fault.pointer, fault.message))
+        .map(|fault| format!("  {}", failure::fault(fault)))
         .collect();
     let (exit, hint) = exit_and_hint(error.code, known);
     let hint = match (details.use_method, details.state) {
@@ -196,7 +264,7 @@ fn tell_refusal(error: &ErrorObject) -> Told {
     };
     // Faults have a line each; the message lists them once more.
     let sentence = match lines.is_empty() {
-        true => format!("opstead: {error}."),
+        true => format!("opstead: {}.", failure::sentence(error)),
         false => format!(
             "opstead: the arguments are not the method's ({}).",
             error.code
@@ -214,10 +282,10 @@ fn tell_refusal(error: &ErrorObject) -> Told {
 fn exit_and_hint(code: i32, known: Option<ErrorCode>) -> (Exit, &'static str) {
     use ErrorCode as Code;
     match (code, known) {
-        (METHOD_NOT_FOUND, _) => (Exit::Usage, "opstead call methods.list shows the methods"),
+        (METHOD_NOT_FOUND, _) => (Exit::Usage, "opstead methods shows the methods"),
         (INVALID_PARAMS, _) => (
             Exit::Usage,
-            "opstead call methods.list shows the arguments of each method",
+            "opstead methods NAME shows the arguments of a method, opstead call --help the daemon's own",
         ),
         (PARSE_ERROR | INVALID_REQUEST, _) => (Exit::Usage, ""),
         (_, Some(Code::InvalidFilter)) => (
@@ -287,15 +355,15 @@ mod tests {
         assert_eq!(
             told.details,
             [
-                "  Resource: image vm",
-                "  Operation: delete",
-                "  Blocked by: storage.Image.vm.1"
+                "  Blocked by: storage.Image.vm.1, whose claim is",
+                "    Resource: image vm",
+                "    Operation: delete",
             ]
         );
     }
 
     #[test]
-    fn every_fault_is_told_with_its_pointer() {
+    fn every_fault_is_told_with_its_place() {
         let fault = |pointer: &str| Fault {
             pointer: pointer.to_owned(),
             message: "is wrong".to_owned(),
@@ -305,7 +373,7 @@ mod tests {
             vec![fault("/a"), fault("/b/0")],
         ));
         assert_eq!(told.exit, Exit::Usage);
-        assert_eq!(told.details, ["  /a: is wrong", "  /b/0: is wrong"]);
+        assert_eq!(told.details, ["  a: is wrong", "  b/0: is wrong"]);
     }
 
     #[test]

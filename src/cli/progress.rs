@@ -1,15 +1,15 @@
 //! How far an operation is, while it is waited for: a bar on a terminal, else a line for each
 //! change. It goes to stderr, so that stdout has the result alone.
 
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, Write};
 
 use opstead_client::schema::OperationInfo;
 
-use super::output::plain;
+use super::output::{note, plain};
+use super::table::cut_end;
+use super::terminal::Terminal;
 use super::words;
 
-/// Where there is no terminal to ask.
-const COLUMNS: usize = 80;
 /// The cells of a bar, brackets aside.
 const CELLS: usize = 30;
 /// Back to the line's beginning, and nothing on it.
@@ -31,8 +31,8 @@ enum Way {
 impl Progress {
     /// On stderr, as suits what it is.
     pub(super) fn on_stderr() -> Self {
-        let terminal = io::stderr().is_terminal();
-        Self::new(if terminal { Way::Bar } else { Way::Lines })
+        let terminal = Terminal::of(io::stderr());
+        Self::new(terminal.map_or(Way::Lines, |_| Way::Bar))
     }
 
     /// Not at all.
@@ -53,11 +53,15 @@ impl Progress {
         match self.way {
             Way::Nothing => {}
             Way::Lines if text == self.shown => {}
-            Way::Lines => eprintln!("{text}"),
+            Way::Lines => note(&text),
             Way::Bar => {
                 let line = format!("{} {text}", bar(info.percentage.known(), CELLS));
-                let fitting: String = line.chars().take(columns().saturating_sub(1)).collect();
-                draw(&format!("{CLEAR}{fitting}"));
+                // Asked each time, for a window can change.
+                let columns = Terminal::of(io::stderr()).map_or(0, |terminal| terminal.columns);
+                draw(&format!(
+                    "{CLEAR}{}",
+                    cut_end(&line, columns.saturating_sub(1))
+                ));
             }
         }
         self.shown = text;
@@ -67,7 +71,7 @@ impl Progress {
     pub(super) fn note(&mut self, text: &str) {
         match self.way {
             Way::Nothing => {}
-            Way::Lines => eprintln!("{text}"),
+            Way::Lines => note(text),
             Way::Bar => draw(&format!("{CLEAR}{text}\n")),
         }
     }
@@ -87,13 +91,6 @@ pub(super) fn bar(percentage: Option<f64>, cells: usize) -> String {
     let full = (percentage.unwrap_or(0.0) / 100.0 * cells as f64).round() as usize;
     let full = full.min(cells);
     format!("[{}{}]", "#".repeat(full), "-".repeat(cells - full))
-}
-
-fn columns() -> usize {
-    match rustix::termios::tcgetwinsize(io::stderr()) {
-        Ok(size) if size.ws_col > 0 => usize::from(size.ws_col),
-        _ => COLUMNS,
-    }
 }
 
 /// A terminal that is gone is nobody to tell.

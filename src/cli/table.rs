@@ -1,71 +1,258 @@
-//! Aligned columns.
+//! Aligned columns, that fit a terminal where there is one.
 
-use super::output::plain;
+use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
-/// Rows under a header, each column as wide as its widest cell. The last column is not padded.
-pub(super) fn table(header: &[&str], rows: &[Vec<String>]) -> Vec<String> {
-    let header: Vec<String> = header.iter().map(|&cell| cell.to_owned()).collect();
-    aligned(std::iter::once(&header).chain(rows))
+use super::output::{Line, Style, plain};
+
+/// A column of a table.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Column {
+    name: &'static str,
+    cut: Cut,
+}
+
+/// What stands in a row under a column.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Cell {
+    text: String,
+    style: Style,
+}
+
+/// Where a cell is cut that is too wide.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Cut {
+    /// At its end.
+    End,
+    /// In the middle: names differ at their ends.
+    Middle,
+    /// At its end, and only where nothing else is left to cut.
+    Last,
+}
+
+const GAP: &str = "  ";
+const CUT: &str = "…";
+
+impl Column {
+    pub(super) const fn text(name: &'static str) -> Self {
+        Self {
+            name,
+            cut: Cut::End,
+        }
+    }
+
+    pub(super) const fn name(name: &'static str) -> Self {
+        Self {
+            name,
+            cut: Cut::Middle,
+        }
+    }
+
+    /// A column of words or times, which say nothing when they are cut.
+    pub(super) const fn whole(name: &'static str) -> Self {
+        Self {
+            name,
+            cut: Cut::Last,
+        }
+    }
+}
+
+impl Cell {
+    pub(super) fn styled(style: Style, text: impl Into<String>) -> Self {
+        Self {
+            text: plain(&text.into()),
+            style,
+        }
+    }
+}
+
+impl<T: Into<String>> From<T> for Cell {
+    fn from(text: T) -> Self {
+        Self::styled(Style::Plain, text)
+    }
+}
+
+/// Rows under a header, each column as wide as its widest cell, as far as that many characters are
+/// not too many. The last column is not padded.
+pub(super) fn table(columns: &[Column], rows: Vec<Vec<Cell>>, most: Option<usize>) -> Vec<Line> {
+    let header = |column: &Column| Cell::styled(Style::Heading, column.name);
+    let header: Vec<Cell> = columns.iter().map(header).collect();
+    let mut widths: Vec<usize> = header.iter().map(|cell| cell.text.width()).collect();
+    for row in &rows {
+        for (width, cell) in widths.iter_mut().zip(row) {
+            *width = cell.text.width().max(*width);
+        }
+    }
+    if let Some(most) = most {
+        shrink(columns, &mut widths, most);
+    }
+    let rows = std::iter::once(header).chain(rows);
+    rows.map(|row| aligned(columns, row, &widths)).collect()
 }
 
 /// Names and what is to be said of each; names without anything are left out.
-pub(super) fn facts(facts: &[(&str, String)]) -> Vec<String> {
-    let rows: Vec<Vec<String>> = facts
-        .iter()
-        .filter(|(_, value)| !value.is_empty())
-        .map(|(name, value)| vec![(*name).to_owned(), value.clone()])
-        .collect();
-    aligned(rows.iter())
+pub(super) fn facts(facts: Vec<(&str, Cell)>) -> Vec<Line> {
+    let mut facts = facts;
+    facts.retain(|(_, cell)| !cell.text.is_empty());
+    let widest = facts.iter().map(|(name, _)| name.width()).max();
+    let widest = widest.unwrap_or_default();
+    let line = |(name, cell): (&str, Cell)| {
+        Line::from(format!("{name:widest$}{GAP}")).and(cell.style, cell.text)
+    };
+    facts.into_iter().map(line).collect()
 }
 
-fn aligned<'a>(rows: impl Iterator<Item = &'a Vec<String>> + Clone) -> Vec<String> {
-    let mut widths = Vec::new();
-    for row in rows.clone() {
-        for (column, cell) in row.iter().enumerate() {
-            let width = cell.chars().count();
-            match widths.get_mut(column) {
-                Some(widest) => *widest = width.max(*widest),
-                None => widths.push(width),
-            }
+/// The beginning of a text that is too wide, within so many columns of a terminal.
+pub(super) fn cut_end(text: &str, most: usize) -> String {
+    if text.width() <= most {
+        return text.to_owned();
+    }
+    if most == 0 {
+        return String::new();
+    }
+    head(text, most - CUT.width()).to_owned() + CUT
+}
+
+/// The two ends of a text that is too wide.
+fn cut_middle(text: &str, most: usize) -> String {
+    if text.width() <= most || most < 3 {
+        return cut_end(text, most);
+    }
+    let room = most - CUT.width();
+    let begins = head(text, room / 2);
+    let reversed: String = text.chars().rev().collect();
+    let ends = head(&reversed, room - begins.width());
+    format!("{begins}{CUT}{}", ends.chars().rev().collect::<String>())
+}
+
+fn head(text: &str, most: usize) -> &str {
+    let mut width = 0;
+    for (place, c) in text.char_indices() {
+        width += c.width().unwrap_or_default();
+        if width > most {
+            return &text[..place];
         }
     }
-    let line = |row: &Vec<String>| {
-        let cells = row
-            .iter()
-            .zip(&widths)
-            .map(|(cell, width)| format!("{:width$}", plain(cell)));
-        cells.collect::<Vec<_>>().join("  ").trim_end().to_owned()
-    };
-    rows.map(line).collect()
+    text
+}
+
+/// Takes from the widest column, again and again, until all fit.
+fn shrink(columns: &[Column], widths: &mut [usize], most: usize) {
+    let gaps = GAP.len() * columns.len().saturating_sub(1);
+    let mut over = (widths.iter().sum::<usize>() + gaps).saturating_sub(most);
+    // First what can be cut, down to its header; then anything.
+    for is_first in [true, false] {
+        while over > 0 {
+            let least = |column: &Column| match (is_first, column.cut) {
+                (true, Cut::Last) => usize::MAX,
+                (true, _) => column.name.width(),
+                (false, _) => 1,
+            };
+            let candidates = columns.iter().zip(widths.iter_mut());
+            let can_shrink = candidates.filter(|(column, width)| **width > least(column));
+            let Some((_, widest)) = can_shrink.max_by_key(|(_, width)| **width) else {
+                break;
+            };
+            *widest -= 1;
+            over -= 1;
+        }
+    }
+}
+
+fn aligned(columns: &[Column], row: Vec<Cell>, widths: &[usize]) -> Line {
+    let mut line = Line::default();
+    // Nothing is padded behind the last cell that says something.
+    let said = row.iter().rposition(|cell| !cell.text.is_empty());
+    let cells = row.into_iter().take(said.map_or(0, |last| last + 1));
+    for (place, ((cell, column), &width)) in cells.zip(columns).zip(widths).enumerate() {
+        let text = match column.cut {
+            Cut::Middle => cut_middle(&cell.text, width),
+            Cut::End | Cut::Last => cut_end(&cell.text, width),
+        };
+        let padding = width - text.width();
+        line = line.and(cell.style, text);
+        if said > Some(place) {
+            line = line.and(Style::Plain, " ".repeat(padding) + GAP);
+        }
+    }
+    line
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    const COLUMNS: [Column; 3] = [
+        Column::name("ID"),
+        Column::whole("STATE"),
+        Column::text("%"),
+    ];
+
+    fn lines(rows: &[[&str; 3]], most: Option<usize>) -> Vec<Line> {
+        let row = |row: &[&str; 3]| row.iter().map(|&cell| cell.into()).collect();
+        table(&COLUMNS, rows.iter().map(row).collect(), most)
+    }
+
+    fn texts(lines: &[Line]) -> Vec<String> {
+        lines.iter().map(Line::text).collect()
+    }
+
     #[test]
     fn columns_are_as_wide_as_their_widest_cell() {
         let rows = [
-            vec!["é".to_owned(), "running".to_owned(), String::new()],
-            vec!["storage.x".to_owned(), "b".to_owned(), "c".to_owned()],
+            ["é", "running", ""],
+            ["storage.x", "b", "c"],
+            ["漢", "", "c"],
         ];
         assert_eq!(
-            table(&["ID", "STATE", "%"], &rows),
+            texts(&lines(&rows, None)),
             [
                 "ID         STATE    %",
                 "é          running",
-                "storage.x  b        c"
+                "storage.x  b        c",
+                "漢                  c"
+            ]
+        );
+    }
+
+    #[test]
+    fn a_table_fits_the_terminal() {
+        let rows = [["storage.Image.a.1", "running", "0123456789"]];
+        assert_eq!(
+            texts(&lines(&rows, Some(28)))[1],
+            "stor….a.1  running  0123456…"
+        );
+        assert_eq!(
+            texts(&lines(&rows, Some(38)))[1],
+            "storage.Image.a.1  running  0123456789"
+        );
+        for most in 7..40 {
+            for line in texts(&lines(&rows, Some(most))) {
+                assert!(line.width() <= most, "{most}: {line}");
+            }
+        }
+    }
+
+    /// What is cut or aligned is what is shown: a line break is two characters.
+    #[test]
+    fn a_cell_cannot_break_the_table() {
+        let rows = [["a\nb", "x\u{1b}[31m", "c"], ["d", "e", "f"]];
+        assert_eq!(
+            texts(&lines(&rows, None)),
+            [
+                r"ID    STATE        %",
+                r"a\nb  x\u{1b}[31m  c",
+                r"d     e            f"
             ]
         );
     }
 
     #[test]
     fn facts_that_say_nothing_are_left_out() {
-        let lines = facts(&[
-            ("State", "running".to_owned()),
-            ("Tags", String::new()),
-            ("Id", "x".to_owned()),
+        let lines = facts(vec![
+            ("State", "running".into()),
+            ("Tags", "".into()),
+            ("Id", "x".into()),
         ]);
-        assert_eq!(lines, ["State  running", "Id     x"]);
+        assert_eq!(texts(&lines), ["State  running", "Id     x"]);
     }
 }

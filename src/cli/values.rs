@@ -133,7 +133,7 @@ fn typed(key: &str, text: &str, types: &[&str]) -> Result<Json, CliError> {
 fn wrong(key: &str, text: &str, expected: &str) -> CliError {
     CliError::usage(
         format!("{key}={text}: expected {expected}"),
-        "opstead call methods.list shows every method with its arguments",
+        "opstead methods NAME shows the arguments of a method",
     )
 }
 

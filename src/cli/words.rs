@@ -1,6 +1,15 @@
 //! Wire types in words for a person.
 
-use opstead_client::schema::{Cause, NonFatalError, OperationInfo, Reason, Registration, Response};
+use opstead_client::schema::{
+    Cause, Claim, OperationInfo, OperationState, Reason, Registration, Response, Timestamp,
+};
+
+use super::output::Style;
+use super::progress::bar;
+use super::table::Cell;
+
+/// The cells of a bar in a record.
+const CELLS: usize = 20;
 
 /// What became of a request.
 pub(super) fn registration(registration: &Registration) -> Vec<String> {
@@ -30,24 +39,31 @@ pub(super) fn reasons(reasons: &[Reason]) -> Vec<String> {
     reasons.iter().flat_map(reason).collect()
 }
 
+/// Whose claim it is comes first: the resource and the operation are the other one's.
 fn reason(reason: &Reason) -> Vec<String> {
     let mut lines = Vec::new();
+    let is_claim = reason.resource.is_some() || reason.operation.is_some();
+    let others = if reason.more { " and others" } else { "" };
+    let names = reason.blocked_by.join(", ");
+    match (is_claim, names.is_empty()) {
+        (true, true) => lines.push("  Blocked by a claim:".to_owned()),
+        (true, false) if reason.blocked_by.len() == 1 && !reason.more => {
+            lines.push(format!("  Blocked by: {names}, whose claim is"));
+        }
+        (true, false) => lines.push(format!("  Blocked by: {names}{others}, whose claims are")),
+        (false, _) => lines.push(format!("  Waits for: {}", cause(reason.cause))),
+    }
     if let Some(resource) = &reason.resource {
-        lines.push(format!("  Resource: {} {}", resource.kind, resource.id));
+        lines.push(format!("    Resource: {} {}", resource.kind, resource.id));
     }
     if let Some(operation) = reason.operation {
-        lines.push(format!("  Operation: {operation}"));
+        lines.push(format!("    Operation: {operation}"));
     }
-    if lines.is_empty() {
-        lines.push(format!("  Waits for: {}", cause(reason.cause)));
-    }
-    if !reason.blocked_by.is_empty() {
-        let others = if reason.more { " and others" } else { "" };
-        let names = reason.blocked_by.join(", ");
-        lines.push(format!("  Blocked by: {names}{others}"));
+    if !is_claim && !names.is_empty() {
+        lines.push(format!("    Blocked by: {names}{others}"));
     }
     if let Some(detail) = &reason.detail {
-        lines.push(format!("  Detail: {detail}"));
+        lines.push(format!("    Detail: {detail}"));
     }
     lines
 }
@@ -80,17 +96,60 @@ pub(super) fn progress(info: &OperationInfo) -> String {
     text
 }
 
-/// Errors that did not end their operation.
-pub(super) fn non_fatal_errors(errors: &[NonFatalError]) -> Vec<String> {
-    errors
-        .iter()
-        .map(|error| {
-            format!(
-                "  Non-fatal error {}: {} ({})",
-                error.time, error.message, error.code
-            )
-        })
-        .collect()
+/// How far an operation is, as bars: its stages, and within them the one in progress.
+pub(super) fn bars(info: &OperationInfo) -> Vec<(&'static str, Cell)> {
+    let mut bars = Vec::new();
+    let stage = info.stage;
+    if stage.total > 1 {
+        let done = 100.0 * f64::from(stage.number) / f64::from(stage.total);
+        let text = format!(
+            "{} {} of {}",
+            bar(Some(done), CELLS),
+            stage.number,
+            stage.total
+        );
+        bars.push(("  Stages done", text.into()));
+    }
+    if let Some(percentage) = info.percentage.known() {
+        let name = if stage.total > 1 && !stage.is_last() {
+            "    This stage"
+        } else {
+            "  Done"
+        };
+        let text = format!("{} {percentage:.0} %", bar(Some(percentage), CELLS));
+        bars.push((name, text.into()));
+    }
+    bars
+}
+
+/// A state, as it looks in a table or record.
+pub(super) fn state(state: OperationState) -> Cell {
+    Cell::styled(style(state), state.as_str())
+}
+
+pub(super) const fn style(state: OperationState) -> Style {
+    match state {
+        OperationState::Failed | OperationState::RevertFailed => Style::Bad,
+        OperationState::Running | OperationState::Completed => Style::Good,
+        OperationState::Scheduled | OperationState::Waiting => Style::Waiting,
+        _ => Style::Plain,
+    }
+}
+
+/// When an operation started, for a table.
+pub(super) fn started(time: Option<Timestamp>) -> Cell {
+    time.map_or_else(|| "Unstarted".into(), |time| time.to_string().into())
+}
+
+/// When an operation ended, for a table.
+pub(super) fn finished(time: Option<Timestamp>) -> Cell {
+    time.map_or_else(|| "Incomplete".into(), |time| time.to_string().into())
+}
+
+/// Claims, each with what is done to the resource.
+pub(super) fn claims(claims: &[Claim]) -> String {
+    let claim = |claim: &Claim| format!("{} {} ({})", claim.kind, claim.id, claim.operation);
+    claims.iter().map(claim).collect::<Vec<_>>().join(", ")
 }
 
 /// The glob that matches exactly this name.
@@ -113,6 +172,7 @@ mod tests {
     };
 
     use super::*;
+    use crate::cli::table::facts;
 
     fn info(number: u32, total: u32, percentage: f64, stage: &str) -> OperationInfo {
         OperationInfo {
@@ -167,13 +227,40 @@ mod tests {
             [
                 "Registered: delete-1",
                 "Postponed: it starts by itself when what it waits for is done.",
-                "  Resource: image vm",
-                "  Operation: read",
-                "  Blocked by: copy-1, copy-2 and others",
+                "  Blocked by: copy-1, copy-2 and others, whose claims are",
+                "    Resource: image vm",
+                "    Operation: read",
                 "  Waits for: an executor that is there and free",
-                "  Detail: busy",
+                "    Detail: busy",
             ]
         );
+    }
+
+    #[test]
+    fn stages_are_shown_with_the_one_in_progress_within() {
+        let shown = |info: &OperationInfo| {
+            let lines = facts(bars(info)).into_iter();
+            lines.map(|line| line.text()).collect::<Vec<_>>()
+        };
+        assert_eq!(
+            shown(&info(2, 5, 50.0, "")),
+            [
+                "  Stages done   [########------------] 2 of 5",
+                "    This stage  [##########----------] 50 %"
+            ]
+        );
+        assert_eq!(
+            shown(&info(0, 1, 25.0, "")),
+            ["  Done  [#####---------------] 25 %"]
+        );
+        assert_eq!(
+            shown(&info(3, 3, 100.0, "")),
+            [
+                "  Stages done  [####################] 3 of 3",
+                "  Done         [####################] 100 %"
+            ]
+        );
+        assert!(shown(&info(0, 1, -1.0, "")).is_empty());
     }
 
     #[test]

@@ -5,10 +5,9 @@ use std::sync::Arc;
 use crate::conditions::{Retry, Steady};
 use crate::declaration::Declaration;
 use crate::event::{Cursor, Purged};
+use crate::failure::Failure;
 use crate::json::Json;
-use crate::operation::{
-    Claim, Failure, InfoUpdate, Operation, OperationInfo, OperationState, Time,
-};
+use crate::operation::{Claim, InfoUpdate, Operation, OperationInfo, OperationState, Time};
 use crate::refusal::Reason;
 
 /// A moment, by both clocks.
@@ -164,6 +163,17 @@ pub struct After {
     pub states: Vec<OperationState>,
     /// The operation under that id that has ended already, if there is one.
     pub ended: Option<Arc<Operation>>,
+}
+
+impl After {
+    /// The dependency as its caller names it; who has ended is added by whoever keeps the ended.
+    pub fn new(id: &str, states: Vec<OperationState>) -> Self {
+        Self {
+            id: id.into(),
+            states,
+            ended: None,
+        }
+    }
 }
 
 /// The right to speak for one attempt of an operation.

@@ -20,7 +20,8 @@ use crate::command::{Command, Lease, Moment, Order, Registration, Reply};
 use crate::conditions::{Steady, Timer};
 use crate::declaration::Declaration;
 use crate::event::{Change, Cursor, Event, EventBody, OperationEvent};
-use crate::operation::{Failure, LastError, Operation, OperationInfo, OperationState};
+use crate::failure::Failure;
+use crate::operation::{LastError, Operation, OperationInfo, OperationState};
 use crate::refusal::Refusal;
 use crate::state::{Limits, State};
 

@@ -10,9 +10,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::conditions::Timer;
 use crate::declaration::Declaration;
+use crate::failure::Failure;
 use crate::json::Json;
 use crate::operation::{
-    Failure, NonFatalError, Operation, OperationInfo, OperationState, Request, Subject, Time,
+    NonFatalError, Operation, OperationInfo, OperationState, Request, Subject, Time,
 };
 
 /// A place in the log: the ordinal of an event, from 1; 0 is the log's beginning.

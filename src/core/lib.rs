@@ -9,6 +9,8 @@ pub mod json;
 
 pub mod operation;
 
+mod failure;
+
 pub mod conditions;
 
 pub mod declaration;
@@ -47,10 +49,11 @@ pub use conditions::{Conditions, Dependency, Retry, Steady, Timer};
 pub use decide::Executed;
 pub use declaration::{ClaimTemplate, Declaration, MethodKind};
 pub use event::{Change, Cursor, Event, EventBody, OperationEvent, Purged};
+pub use failure::Failure;
 pub use json::Json;
 pub use operation::{
-    Claim, ClaimOperation, Failure, InfoUpdate, NonFatalError, OnInterrupt, Operation,
-    OperationInfo, OperationState, Outcome, Parent, Request, Resource, Stage, Subject, Time,
+    Claim, ClaimOperation, InfoUpdate, NonFatalError, OnInterrupt, Operation, OperationInfo,
+    OperationState, Outcome, Parent, Request, Resource, Stage, Subject, Time,
 };
 pub use refusal::{Cause, Fault, Reason, Refusal};
 pub use state::{Executor, Limits, Object, ObjectView, State};

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::conditions::{Conditions, Course};
 use crate::event::Cursor;
+use crate::failure::Failure;
 use crate::json::Json;
 
 /// A moment: milliseconds since 1970-01-01 UTC.
@@ -357,96 +358,6 @@ impl InfoUpdate {
         replace(&mut self.percentage, later.percentage);
         replace(&mut self.last_error, later.last_error);
         replace(&mut self.extra_data, later.extra_data);
-    }
-}
-
-/// Why an operation, or an attempt of it, failed.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Failure {
-    /// The same codes as call errors.
-    pub code: i32,
-    /// For people.
-    pub message: Arc<str>,
-    /// More for programs, a JSON object.
-    #[serde(
-        default,
-        skip_serializing_if = "Option::is_none",
-        deserialize_with = "Json::deserialize_present"
-    )]
-    pub data: Option<Json>,
-}
-
-impl Failure {
-    /// Code of an operation whose executor was lost.
-    pub const EXECUTOR_LOST: i32 = 2001;
-    /// Code of an operation that can never run beside what is outstanding.
-    pub const CONFLICT: i32 = 1001;
-    /// Code of an attempt that took longer than it may.
-    pub const ATTEMPT_TIMED_OUT: i32 = 2002;
-    /// Code of an operation that was not started in time.
-    pub const START_DEADLINE_PASSED: i32 = 2003;
-    /// Code of an operation that was skipped.
-    pub const DEPENDENCY_FAILED: i32 = 2004;
-    /// Code of an operation that somebody canceled.
-    pub const CANCELED: i32 = 2005;
-    /// Code of an operation whose executor panicked.
-    pub const EXECUTOR_PANICKED: i32 = 2006;
-
-    /// A failure with `data: {reason, retryable}`.
-    pub fn new(code: i32, message: &str, reason: &str, retryable: bool) -> Self {
-        let data = serde_json::json!({"reason": reason, "retryable": retryable});
-        Self {
-            code,
-            message: message.into(),
-            data: Some(Json::from_value(&data).expect("reason and retryable are JSON")),
-        }
-    }
-
-    /// Whether another attempt may help: unless `data.retryable` says that it cannot.
-    pub fn is_retryable(&self) -> bool {
-        #[derive(Deserialize)]
-        struct Data {
-            retryable: bool,
-        }
-        let data = self.data.as_ref();
-        let said = data.and_then(|data| data.parse::<Data>().ok());
-        said.is_none_or(|data| data.retryable)
-    }
-
-    /// The failure of an operation whose executor was lost.
-    pub fn executor_lost(message: &str) -> Self {
-        Self::new(Self::EXECUTOR_LOST, message, "executorLost", true)
-    }
-
-    /// The failure of an attempt that took longer than it may.
-    pub fn attempt_timed_out(timeout_ms: u64) -> Self {
-        let message = format!("the attempt took longer than {timeout_ms} ms");
-        Self::new(Self::ATTEMPT_TIMED_OUT, &message, "attemptTimedOut", true)
-    }
-
-    /// The failure of an operation that was not started in time.
-    pub fn start_deadline_passed() -> Self {
-        let message = "not started before its startBefore";
-        let reason = "startDeadlinePassed";
-        Self::new(Self::START_DEADLINE_PASSED, message, reason, false)
-    }
-
-    /// The failure of an operation that was to follow one that ended in such a state.
-    pub fn dependency_failed(id: &str, state: OperationState) -> Self {
-        let state = state.as_str();
-        let data = serde_json::json!({
-            "reason": "dependencyFailed", "retryable": false, "operationId": id, "state": state,
-        });
-        Self {
-            code: Self::DEPENDENCY_FAILED,
-            message: format!("{id:?}, which it was to follow, is {state}").into(),
-            data: Some(Json::from_value(&data).expect("a name and a word are JSON")),
-        }
-    }
-
-    /// The failure of an operation that somebody canceled.
-    pub fn canceled() -> Self {
-        Self::new(Self::CANCELED, "canceled on request", "canceled", false)
     }
 }
 

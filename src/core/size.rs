@@ -2,7 +2,8 @@
 //! without what every event has.
 
 use crate::event::{Change, Event, EventBody, OperationEvent};
-use crate::operation::{Failure, Operation, OperationInfo, Outcome, Request};
+use crate::failure::Failure;
+use crate::operation::{Operation, OperationInfo, Outcome, Request};
 
 /// What one removed operation takes in an event, about.
 const PURGED_BYTES: usize = 64;

@@ -6,8 +6,8 @@ use std::sync::{Arc, Mutex, RwLock, RwLockReadGuard, Weak};
 use std::time::Duration;
 
 use opstead_core::{
-    After, Claim, Cursor, Declaration, Failure, Fault, Json, Lease, MethodKind, Operation,
-    OperationState, Order, Refusal, Register, Registration, Reply, Retry, State, Time,
+    After, Claim, Cursor, Declaration, Failure, Fault, Json, Lease, MethodKind, Operation, Order,
+    Refusal, Register, Registration, Reply, Retry, State, Time,
 };
 use thiserror::Error;
 use tokio::sync::{mpsc, oneshot};
@@ -81,8 +81,8 @@ pub struct RegisterRequest {
     pub start_at: Option<Time>,
     /// Not later.
     pub start_before: Option<Time>,
-    /// What must be done before it starts, and the states in which that may have ended.
-    pub after: Vec<(Arc<str>, Vec<OperationState>)>,
+    /// What must be done before it starts.
+    pub after: Vec<After>,
     /// In place of what is declared.
     pub retry: Option<Retry>,
     /// The attempt that registers it.
@@ -206,7 +206,7 @@ impl EngineHandle {
                 weight: request.weight,
                 start_at: request.start_at,
                 start_before: request.start_before,
-                after: request.after.into_iter().map(after).collect(),
+                after: request.after,
                 retry: request.retry,
                 lease: request.lease,
                 tags: request.tags,
@@ -432,15 +432,6 @@ impl EngineHandle {
         } else {
             EngineError::StorageFailed
         }
-    }
-}
-
-/// The loop adds who has ended.
-fn after((id, states): (Arc<str>, Vec<OperationState>)) -> After {
-    After {
-        id,
-        states,
-        ended: None,
     }
 }
 

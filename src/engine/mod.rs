@@ -50,6 +50,7 @@ mod recovery;
 pub use recovery::{RecoveryError, recover};
 
 mod schemas;
+pub use schemas::check_schema;
 
 use std::sync::Arc;
 use std::thread::JoinHandle;

@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-use boon::{Compiler, SchemaIndex, UrlLoader, ValidationError};
+use boon::{CompileError, Compiler, SchemaIndex, UrlLoader, ValidationError};
 use opstead_core::{Declaration, Fault, Json, MethodKind, State};
 use serde_json::Value;
 
@@ -120,17 +120,7 @@ impl Compiled {
         let Some(schema) = &declaration.kwargs_schema else {
             return Ok(Self(None));
         };
-        let schema: Value = schema.parse().map_err(|error| error.to_string())?;
-        let mut schemas = boon::Schemas::new();
-        let mut compiler = Compiler::new();
-        compiler.use_loader(Box::new(NoLoader));
-        compiler
-            .add_resource(ADDRESS, schema)
-            .map_err(|error| error.to_string())?;
-        let index = compiler
-            .compile(ADDRESS, &mut schemas)
-            .map_err(|error| error.to_string())?;
-        Ok(Self(Some((schemas, index))))
+        compile(schema).map(|compiled| Self(Some(compiled)))
     }
 }
 
@@ -151,6 +141,35 @@ fn discreet(mut faults: Vec<Fault>, secrets: &[Arc<str>]) -> Vec<Fault> {
         }
     }
     faults
+}
+
+/// Checks that a text is a JSON Schema and whole in itself. The error says what is wrong.
+pub fn check_schema(schema: &Json) -> Result<(), String> {
+    compile(schema).map(drop)
+}
+
+fn compile(schema: &Json) -> Result<(boon::Schemas, SchemaIndex), String> {
+    let schema: Value = schema.parse().map_err(|error| error.to_string())?;
+    let mut schemas = boon::Schemas::new();
+    let mut compiler = Compiler::new();
+    compiler.use_loader(Box::new(NoLoader));
+    compiler
+        .add_resource(ADDRESS, schema)
+        .map_err(|error| error.to_string())?;
+    match compiler.compile(ADDRESS, &mut schemas) {
+        Ok(index) => Ok((schemas, index)),
+        Err(CompileError::ValidationError { src, .. }) => Err(told(&src)),
+        Err(error) => Err(error.to_string()),
+    }
+}
+
+/// What is wrong with a schema, without the branches.
+fn told(error: &ValidationError<'_, '_>) -> String {
+    if error.causes.is_empty() {
+        return format!("{} {}", error.instance_location, error.kind);
+    }
+    let causes: Vec<String> = error.causes.iter().map(told).collect();
+    causes.join(", or ")
 }
 
 /// The faults at the leaves; the branches only say that something below is wrong.

@@ -14,7 +14,10 @@ use opstead_core::checkpoint::Record;
 use opstead_core::{Cursor, Event, Operation, Time};
 use thiserror::Error;
 
-pub use self::sled::{OpenError, OpenReport, Options, SledJournal, abort_when_storage_panics};
+pub use self::sled::{
+    CheckpointReport, Damage, InspectError, Inspection, InspectionReport, OpenError, OpenReport,
+    Options, SledJournal, Stopped, abort_when_storage_panics, silence_storage_panics,
+};
 pub use archive::{Archive, Entry, Fingerprint, fingerprint};
 pub use memory::{InjectedFault, MemoryDisk, MemoryJournal};
 

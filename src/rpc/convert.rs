@@ -14,11 +14,13 @@ pub(super) fn json(json: &core::Json) -> Json {
     json.as_raw().to_owned()
 }
 
-pub(super) fn time(time: core::Time) -> Timestamp {
+/// A time on the wire.
+pub fn time(time: core::Time) -> Timestamp {
     Timestamp::from_unix_ms(time.0)
 }
 
-pub(super) fn state(state: core::OperationState) -> wire::OperationState {
+/// A state on the wire.
+pub fn state(state: core::OperationState) -> wire::OperationState {
     use core::OperationState as Core;
     match state {
         Core::Scheduled => wire::OperationState::Scheduled,
@@ -149,14 +151,12 @@ fn core_state(state: wire::OperationState) -> Option<core::OperationState> {
 }
 
 /// What an operation is to follow. Fails at the place of a state that none can end in.
-pub(super) fn after(
-    after: Vec<wire::Dependency>,
-) -> Result<Vec<(Arc<str>, Vec<core::OperationState>)>, String> {
+pub(super) fn after(after: Vec<wire::Dependency>) -> Result<Vec<core::After>, String> {
     let earlier = |(index, earlier): (usize, wire::Dependency)| {
         let states = earlier.states.into_iter().map(core_state);
         let states = states.collect::<Option<_>>();
         let states = states.ok_or_else(|| format!("/after/{index}/states"))?;
-        Ok((earlier.id.into(), states))
+        Ok(core::After::new(&earlier.id, states))
     };
     after.into_iter().enumerate().map(earlier).collect()
 }
@@ -183,7 +183,7 @@ fn dependency(earlier: &core::Dependency) -> wire::Dependency {
 }
 
 /// The whole record; `reasons` are those of the same moment.
-pub(super) fn operation(operation: &core::Operation, reasons: &[core::Reason]) -> wire::Operation {
+pub fn operation(operation: &core::Operation, reasons: &[core::Reason]) -> wire::Operation {
     let (subject, request) = (&operation.subject, &operation.request);
     let (result, error) = match &operation.outcome {
         None => (None, None),
@@ -282,10 +282,7 @@ pub(super) fn declaration(method: &core::Declaration) -> wire::MethodDeclaration
         weight: method.weight,
         cancelable: method.cancelable,
         revertible: method.revertible,
-        on_interrupt: match method.on_interrupt {
-            core::OnInterrupt::Retry => wire::InterruptPolicy::Retry,
-            core::OnInterrupt::Fail => wire::InterruptPolicy::Fail,
-        },
+        on_interrupt: on_interrupt(method.on_interrupt),
         retry: method.retry.map(|retry| wire::RetryPolicy {
             max_attempts: retry.max_attempts,
             initial_ms: retry.initial_ms,
@@ -295,6 +292,14 @@ pub(super) fn declaration(method: &core::Declaration) -> wire::MethodDeclaration
         attempt_timeout_ms: method.attempt_timeout_ms,
         holds_schedule: method.holds_schedule,
         secrets: method.secrets.iter().map(ToString::to_string).collect(),
+    }
+}
+
+/// What becomes of an interrupted attempt, on the wire.
+pub fn on_interrupt(policy: core::OnInterrupt) -> wire::InterruptPolicy {
+    match policy {
+        core::OnInterrupt::Retry => wire::InterruptPolicy::Retry,
+        core::OnInterrupt::Fail => wire::InterruptPolicy::Fail,
     }
 }
 
@@ -316,7 +321,7 @@ pub(super) fn executor(executor: &core::Executor) -> wire::ExecutorInfo {
 }
 
 /// The alert that an event is, if it is one; without its subscription.
-fn alert(event: &core::Event, cursor: core::Cursor) -> Option<wire::Alert> {
+pub fn alert(event: &core::Event, cursor: core::Cursor) -> Option<wire::Alert> {
     let body = match &event.body {
         core::EventBody::Operation(body) => body,
         core::EventBody::ObjectPublished { alert_name, info } => {

@@ -4,7 +4,7 @@
 use std::io;
 use std::net::SocketAddr;
 use std::os::unix::fs::{FileTypeExt, PermissionsExt};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -18,16 +18,82 @@ use super::worker::{Accepted, AcceptedStream};
 /// at once and for as long as there is none.
 const PAUSE_AFTER_ERROR: Duration = Duration::from_millis(100);
 
-/// Binds the TCP listener.
-pub(super) fn bind_tcp(address: SocketAddr) -> io::Result<std::net::TcpListener> {
+/// Sockets that are bound. Who connects waits until a server accepts.
+#[derive(Debug, Default)]
+pub struct Listeners {
+    pub(super) tcp: Option<std::net::TcpListener>,
+    pub(super) unix: Option<(std::os::unix::net::UnixListener, PathBuf)>,
+}
+
+/// Why a socket could not be bound.
+#[derive(Debug, thiserror::Error)]
+pub enum BindError {
+    /// The TCP address cannot be listened on.
+    #[error("cannot listen on {address}")]
+    Tcp {
+        /// Which.
+        address: SocketAddr,
+        /// Why.
+        source: io::Error,
+    },
+    /// The Unix socket cannot be listened on.
+    #[error("cannot listen on {}", path.display())]
+    Unix {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+}
+
+impl Listeners {
+    /// Binds a TCP address; port 0 takes a free one.
+    pub fn tcp(&mut self, address: SocketAddr) -> Result<(), BindError> {
+        let bound = bind_tcp(address).map_err(|source| BindError::Tcp { address, source })?;
+        self.tcp = Some(bound);
+        Ok(())
+    }
+
+    /// Whether the system takes a path of that length, before anything is made there.
+    pub fn check_unix(path: &Path) -> Result<(), BindError> {
+        std::os::unix::net::SocketAddr::from_pathname(path)
+            .map(drop)
+            .map_err(|source| unusable(path, source))
+    }
+
+    /// Binds a Unix socket, mode 0600. A file that a daemon left behind is removed, but never one
+    /// that somebody listens on, nor one that is no socket.
+    pub fn unix(&mut self, path: &Path) -> Result<(), BindError> {
+        let bound = bind_unix(path).map_err(|source| unusable(path, source))?;
+        self.unix = Some((bound, path.to_owned()));
+        Ok(())
+    }
+}
+
+impl Drop for Listeners {
+    /// Nobody has served on them, so the socket's file says nothing to anybody.
+    fn drop(&mut self) {
+        if let Some((_, path)) = self.unix.take() {
+            // The next start would remove it as well.
+            let _ = std::fs::remove_file(path);
+        }
+    }
+}
+
+fn unusable(path: &Path, source: io::Error) -> BindError {
+    BindError::Unix {
+        path: path.to_owned(),
+        source,
+    }
+}
+
+fn bind_tcp(address: SocketAddr) -> io::Result<std::net::TcpListener> {
     let listener = std::net::TcpListener::bind(address)?;
     listener.set_nonblocking(true)?;
     Ok(listener)
 }
 
-/// Binds the Unix socket, mode 0600. A file that a daemon left behind is removed, but never one
-/// that somebody listens on, nor one that is no socket.
-pub(super) fn bind_unix(path: &Path) -> io::Result<std::os::unix::net::UnixListener> {
+fn bind_unix(path: &Path) -> io::Result<std::os::unix::net::UnixListener> {
     match std::os::unix::net::UnixStream::connect(path) {
         Ok(_) => {
             return Err(io::Error::new(

@@ -53,6 +53,7 @@ mod worker;
 pub use api::Api;
 pub use connection::Connection;
 pub use limits::Limits;
+pub use listener::{BindError, Listeners};
 pub use method::{Answer, Answerer, Call, Later, MethodTable, Reply, method_not_found};
 pub use push::{ConnectionClosed, Opened, PushSink};
 pub use server::{Config, RpcServer, StartError};

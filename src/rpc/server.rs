@@ -1,4 +1,4 @@
-//! The server as a whole: listeners, workers, and their orderly end.
+//! The server as a whole: from bound listeners to workers, and their orderly end.
 
 use std::convert::Infallible;
 use std::io;
@@ -15,7 +15,7 @@ use tokio::sync::{Semaphore, mpsc, watch};
 
 use super::auth::Doorkeeper;
 use super::limits::Limits;
-use super::listener;
+use super::listener::{self, Listeners};
 use super::method::MethodTable;
 use super::push;
 use super::token::Token;
@@ -24,13 +24,9 @@ use super::worker::{Accepted, Shared, work};
 /// Threads of each worker for what looks at many records; further such calls wait their turn.
 const BLOCKING_THREADS: usize = 4;
 
-/// Where to listen, for whom, and within which limits.
+/// Whom to serve, and within which limits.
 #[derive(Debug, Clone)]
 pub struct Config {
-    /// The TCP address; port 0 for any free one.
-    pub listen: Option<SocketAddr>,
-    /// The path of the Unix socket.
-    pub socket: Option<PathBuf>,
     /// What TCP clients must show.
     pub token: Token,
     /// Names in `Host` and `Origin` that are as good as the machine's own.
@@ -44,12 +40,10 @@ pub struct Config {
 }
 
 impl Config {
-    /// Listens nowhere yet.
+    /// Trusts this machine's own names only.
     #[must_use]
     pub fn new(token: Token) -> Self {
         Self {
-            listen: None,
-            socket: None,
             token,
             allowed_hosts: Vec::new(),
             allowed_origins: Vec::new(),
@@ -62,22 +56,6 @@ impl Config {
 /// Why the server did not start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
-    /// The TCP address cannot be listened on.
-    #[error("cannot listen on {address}")]
-    Tcp {
-        /// Which.
-        address: SocketAddr,
-        /// Why.
-        source: io::Error,
-    },
-    /// The Unix socket cannot be listened on.
-    #[error("cannot listen on {}", path.display())]
-    Unix {
-        /// Which.
-        path: PathBuf,
-        /// Why.
-        source: io::Error,
-    },
     /// The system gives no thread or no event queue.
     #[error("cannot start the threads that serve connections")]
     Worker(#[from] io::Error),
@@ -100,13 +78,6 @@ pub struct RpcServer {
     workers: Vec<JoinHandle<()>>,
 }
 
-/// Both listeners, bound.
-struct Listeners {
-    tcp: Option<std::net::TcpListener>,
-    unix: Option<std::os::unix::net::UnixListener>,
-    life: Listening,
-}
-
 /// How long the listeners are open.
 #[derive(Clone)]
 struct Listening {
@@ -124,12 +95,16 @@ struct Desk {
 }
 
 impl RpcServer {
-    /// Binds the listeners and starts serving the methods of `table`, on threads of its own.
-    pub fn start(config: Config, table: MethodTable) -> Result<Self, StartError> {
+    /// Starts serving the methods of `table` to who connects, on threads of its own.
+    pub fn start(
+        listeners: Listeners,
+        config: Config,
+        table: MethodTable,
+    ) -> Result<Self, StartError> {
         let methods = push::callbacks(&table)?;
         let (listening, until) = watch::channel(());
         let (closed, listeners_closed) = std_mpsc::channel();
-        let listeners = bind(&config, Listening { until, closed })?;
+        let life = Listening { until, closed };
         let local_address = listeners
             .tcp
             .as_ref()
@@ -146,14 +121,19 @@ impl RpcServer {
         ));
         let mut server = Self {
             local_address,
-            socket: config.socket,
+            socket: listeners.unix.as_ref().map(|(_, path)| path.clone()),
             listening: Some(listening),
             listeners_closed,
             stopping,
             stop_library,
             workers: Vec::new(),
         };
-        server.spawn_workers(worker_count(config.workers), &shared, listeners, &stop)?;
+        server.spawn_workers(
+            worker_count(config.workers),
+            &shared,
+            (listeners, life),
+            &stop,
+        )?;
         Ok(server)
     }
 
@@ -194,7 +174,7 @@ impl RpcServer {
         &mut self,
         count: usize,
         shared: &Arc<Shared>,
-        listeners: Listeners,
+        (mut listeners, life): (Listeners, Listening),
         stop: &StopHandle,
     ) -> Result<(), StartError> {
         let mut desks = Vec::new();
@@ -218,16 +198,16 @@ impl RpcServer {
         let places = || Arc::new(Semaphore::new(shared.limits.max_connections as usize));
         if let Some((runtime, _)) = runtimes.first() {
             let _context = runtime.enter();
-            if let Some(tcp) = listeners.tcp {
+            if let Some(tcp) = listeners.tcp.take() {
                 let tcp = tokio::net::TcpListener::from_std(tcp)?;
                 let hand_on = hand_on(desks.clone());
                 let accept = listener::accept_tcp(tcp, places(), hand_on);
-                runtime.spawn(listeners.life.clone().run(accept));
+                runtime.spawn(life.clone().run(accept));
             }
-            if let Some(unix) = listeners.unix {
+            if let Some((unix, _)) = listeners.unix.take() {
                 let unix = tokio::net::UnixListener::from_std(unix)?;
                 let accept = listener::accept_unix(unix, places(), hand_on(desks));
-                runtime.spawn(listeners.life.run(accept));
+                runtime.spawn(life.run(accept));
             }
         }
         for (number, (runtime, work)) in runtimes.into_iter().enumerate() {
@@ -258,24 +238,6 @@ impl Drop for RpcServer {
     fn drop(&mut self) {
         self.stop_and_join();
     }
-}
-
-fn bind(config: &Config, life: Listening) -> Result<Listeners, StartError> {
-    let tcp = config.listen.map(|address| {
-        listener::bind_tcp(address).map_err(|source| StartError::Tcp { address, source })
-    });
-    let unix = config.socket.as_ref().map(|path| {
-        let refused = |source| StartError::Unix {
-            path: path.clone(),
-            source,
-        };
-        listener::bind_unix(path).map_err(refused)
-    });
-    Ok(Listeners {
-        tcp: tcp.transpose()?,
-        unix: unix.transpose()?,
-        life,
-    })
 }
 
 impl Listening {

@@ -14,6 +14,10 @@ pub mod diagnostic;
 
 pub mod storage;
 
+pub mod exec;
+
+pub mod process;
+
 /// A declaration in version 1 that may be interrupted and repeated, on no object and without
 /// claims; its kwargs are an object with these members and no others.
 fn operation(name: &str, summary: &str, properties: Value, required: &[&str]) -> Declaration {

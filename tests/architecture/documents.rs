@@ -112,7 +112,8 @@ fn commands_that_the_readme_shows_exist() {
         }
     }
     for command in [
-        "serve", "call", "tasks", "show", "watch", "wait", "cancel", "status", "demo",
+        "serve", "call", "tasks", "list", "show", "objects", "methods", "watch", "wait", "cancel",
+        "status", "demo", "journal",
     ] {
         assert!(seen.contains(command), "{command} is not shown");
     }
@@ -142,31 +143,44 @@ fn exit_codes_are_those_of_the_program() {
 #[test]
 fn the_configuration_is_shown_whole_and_can_be_read() {
     let readme = read("README.md");
-    let [shown] = blocks(&readme, "toml").try_into().unwrap();
+    let shown = blocks(&readme, "toml").concat();
     toml::from_str::<Config>(&shown).unwrap();
 
     let shown: toml::Table = shown.parse().unwrap();
-    let named: BTreeSet<&str> = shown
-        .iter()
-        .flat_map(|(section, members)| {
-            let members = members.as_table().unwrap().keys().map(String::as_str);
-            members.chain([section.as_str()])
-        })
-        .collect();
+    let mut named = BTreeSet::new();
+    name_keys(&shown, &mut named);
     // The members as the source has them, for the type cannot be asked.
     let source = read("src/app/config.rs");
     let types = source.split("pub enum ConfigError").next().unwrap();
-    let members = types
-        .lines()
-        .filter_map(|line| line.strip_prefix("    pub ")?.split_once(':'));
+    let sections = read("src/app/config/exec.rs").replace("    pub(super) ", "    pub ");
+    let programs = sections.split("/// One claim.").next().unwrap();
+    let members = [types, programs]
+        .iter()
+        .flat_map(|types| types.lines())
+        .filter_map(|line| line.strip_prefix("    pub ")?.split_once(':'))
+        .collect::<Vec<_>>();
+    assert!(members.iter().any(|(member, _)| *member == "argv"));
     for (member, _) in members {
         assert!(named.contains(member), "{member} is not shown");
     }
 }
 
+/// The keys of a table and of all tables in it.
+fn name_keys<'a>(table: &'a toml::Table, named: &mut BTreeSet<&'a str>) {
+    for (key, value) in table {
+        named.insert(key);
+        if let Some(table) = value.as_table() {
+            name_keys(table, named);
+        }
+    }
+}
+
 #[test]
-fn the_client_sample_is_the_one_that_runs() {
-    let sample = read("tests/architecture/client_sample.rs");
-    let (_, code) = sample.split_once("\n\n").unwrap();
-    assert_eq!(blocks(&read("README.md"), "rust"), [code]);
+fn the_samples_are_those_that_run() {
+    let samples = ["client_sample", "executor_sample"].map(|name| {
+        let sample = read(&format!("tests/architecture/{name}.rs"));
+        let (_, code) = sample.split_once("\n\n").unwrap();
+        code.to_owned()
+    });
+    assert_eq!(blocks(&read("README.md"), "rust"), samples);
 }

@@ -9,7 +9,7 @@
 //! | 3 | rpc | the handles of engine and alerts, filter, schema; core only where it converts |
 //! | 3 | clients/rust | schema |
 //! | 4 | cli | clients/rust, schema |
-//! | 5 | app, main | everything |
+//! | 5 | app, main | everything; app not cli, but for what reads a stopped journal for it |
 //!
 //! That packages keep to this is for their manifests to say; see `manifests`.
 
@@ -38,6 +38,13 @@ const JOURNALS: &[&str] = &[
     "crate::journal::OpenReport",
     "crate::journal::Options",
     "crate::journal::abort_when_storage_panics",
+    "crate::journal::silence_storage_panics",
+    "crate::journal::Inspection",
+    "crate::journal::InspectionReport",
+    "crate::journal::InspectError",
+    "crate::journal::CheckpointReport",
+    "crate::journal::Damage",
+    "crate::journal::Stopped",
 ];
 
 const RULES: &[Rule] = &[
@@ -74,7 +81,7 @@ const RULES: &[Rule] = &[
             "crate::engine::executor",
             "crate::subsystems",
         ],
-        but_not: &["crate::subsystems::diagnostic"],
+        but_not: &["crate::subsystems::diagnostic", "crate::subsystems::exec"],
     },
     Rule {
         module: "subsystems::diagnostic",
@@ -83,7 +90,33 @@ const RULES: &[Rule] = &[
             "crate::engine::executor",
             "crate::subsystems",
         ],
-        but_not: &["crate::subsystems::storage"],
+        but_not: &[
+            "crate::subsystems::storage",
+            "crate::subsystems::exec",
+            "crate::subsystems::process",
+        ],
+    },
+    // How programs are run, which is for those that run any.
+    Rule {
+        module: "subsystems::process",
+        may: &["crate::subsystems"],
+        but_not: &[
+            "crate::subsystems::storage",
+            "crate::subsystems::exec",
+            "crate::subsystems::diagnostic",
+        ],
+    },
+    Rule {
+        module: "subsystems::exec",
+        may: &[
+            "opstead_core",
+            "crate::engine::executor",
+            "crate::subsystems",
+        ],
+        but_not: &[
+            "crate::subsystems::storage",
+            "crate::subsystems::diagnostic",
+        ],
     },
     // The transport: it knows the protocol, and nothing of what the methods do.
     Rule {
@@ -147,6 +180,20 @@ const RULES: &[Rule] = &[
         may: EVERYTHING,
         but_not: &["crate::cli"],
     },
+    // What the command `journal` wants to know, by who can know it.
+    Rule {
+        module: "app::journal",
+        may: &[
+            "opstead_client",
+            "opstead_core",
+            "crate::cli",
+            "crate::engine::recover",
+            "crate::filter",
+            "crate::journal",
+            "crate::rpc::convert",
+        ],
+        but_not: &[],
+    },
 ];
 
 /// What the composition root and the program may import.
@@ -166,12 +213,17 @@ const LIBRARIES: &[(&str, &[&str])] = &[
     ("hyper", &["rpc"]),
     ("hyper_util", &["rpc"]),
     ("tower", &["rpc"]),
+    ("regex", &["subsystems"]),
     ("regex_automata", &["filter"]),
     ("regex_syntax", &["filter"]),
     ("boon", &["engine"]),
+    ("chacha20poly1305", &["engine"]),
     ("ulid", &["engine", "journal"]),
     ("toml", &["app"]),
     ("clap", &["cli"]),
+    ("clap_complete", &["cli"]),
+    ("shlex", &["cli"]),
+    ("unicode_width", &["cli"]),
     ("anyhow", &["cli", "main"]),
     ("soketto", &[]),
 ];
@@ -286,6 +338,8 @@ fn the_rules_catch_what_they_are_for() {
         ("cli::commands::call", "crate::engine::EngineHandle"),
         ("cli::commands::call", "opstead_core::State"),
         ("app", "crate::cli"),
+        ("app::folder", "crate::cli"),
+        ("app::journal", "crate::engine::Engine"),
         ("engine::turn", "sled::Db"),
         ("alerts::hub", "jsonrpsee::Methods"),
         ("brand_new", "crate::engine"),

@@ -4,6 +4,7 @@
 
 mod client_sample;
 mod documents;
+mod executor_sample;
 mod files;
 mod imports;
 mod manifests;

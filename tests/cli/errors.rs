@@ -25,6 +25,75 @@ fn nobody_there_is_69() {
     assert_eq!(ran.document()["error"]["data"]["reason"], "unreachable");
 }
 
+/// Errors of the program itself are written as the daemon's are; their code is the exit code.
+#[test]
+fn errors_as_json_have_a_code_and_a_reason() {
+    let daemon = Daemon::start();
+    let empty = tempfile::TempDir::new().unwrap();
+    let empty = empty.path().to_str().unwrap();
+    for (arguments, code, reason) in [
+        (&["status", "--frobnicate"][..], 2, "usage"),
+        (&["call", "alerts.subscribe"], 2, "usage"),
+        (&["status", "--data", empty], 69, "unreachable"),
+        (&["journal", empty], 2, "noJournal"),
+        (&["wait", "no.*", "--timeout", "10ms"], 75, "noEvent"),
+        (
+            &["status", "--connect", &daemon.url, "--data", empty],
+            77,
+            "noToken",
+        ),
+    ] {
+        let ran = daemon.run(&[arguments, &["--json"]].concat());
+        assert_eq!(ran.code, code, "{ran:?}");
+        let document = ran.document();
+        let error = document["error"].as_object().unwrap();
+        assert_eq!(
+            error.keys().collect::<Vec<_>>(),
+            ["code", "data", "message"]
+        );
+        assert_eq!(error["code"], code, "{ran:?}");
+        assert_eq!(error["data"]["reason"], reason, "{ran:?}");
+        assert!(error["data"]["retryable"].is_boolean(), "{ran:?}");
+        assert!(!ran.stderr.is_empty(), "{ran:?}");
+    }
+    let refused = daemon.run(&["show", "absent", "--json"]).document();
+    assert_eq!(refused["error"]["code"], 1002);
+    assert_eq!(refused["error"]["data"]["reason"], "operationNotFound");
+}
+
+/// The command line comes before the environment.
+#[test]
+fn the_token_is_found_where_it_is_named_first() {
+    let daemon = Daemon::start();
+    let data = daemon.folder().join("data");
+    let right = data.join("admin.token");
+    let token = std::fs::read_to_string(&right).unwrap();
+    let wrong = daemon.folder().join("wrong.token");
+    std::fs::write(&wrong, "0123456789abcdef0123456789abcdef").unwrap();
+    let (data, right) = (data.to_str().unwrap(), right.to_str().unwrap());
+    let wrong = wrong.to_str().unwrap();
+    let both = [
+        ("OPSTEAD_TOKEN", token.trim()),
+        ("OPSTEAD_TOKEN_FILE", wrong),
+    ];
+    for (arguments, environment, code) in [
+        (&[][..], &[][..], 77),
+        (&["--data", data], &[], 0),
+        (&["--data", data], &[("OPSTEAD_TOKEN", "wrong")], 0),
+        (&["--data", data, "--token-file", wrong], &[], 77),
+        (&["--data", "/nonexistent", "--token-file", right], &[], 0),
+        (&["--token-file", wrong], &both, 77),
+        (&[], &both, 0),
+        (&[], &both[1..], 77),
+        (&[], &[("OPSTEAD_TOKEN_FILE", right)], 0),
+    ] {
+        let mut command = daemon.command(&["status", "--connect", &daemon.url]);
+        command.args(arguments).envs(environment.iter().copied());
+        let ran = Ran::of(&mut command);
+        assert_eq!(ran.code, code, "{arguments:?} {environment:?}: {ran:?}");
+    }
+}
+
 #[test]
 fn a_wrong_token_is_77() {
     let daemon = Daemon::start();
@@ -50,7 +119,7 @@ fn a_wrong_token_is_77() {
 #[test]
 fn a_bad_filter_is_2_with_its_place() {
     let daemon = Daemon::start();
-    for command in ["tasks", "watch", "wait"] {
+    for command in ["tasks", "list", "objects", "methods", "watch", "wait"] {
         refused(&daemon.run(&[command, "a[b"]), 2, "at character 1");
         refused(
             &daemon.run(&[command, "a(b", "--type", "regexp"]),
@@ -69,6 +138,13 @@ fn usage_is_2() {
         &["show"],
         &["status", "--frobnicate"],
         &["watch", "--type", "perl"],
+        &["tasks", "--resource", "image"],
+        &["tasks", "--limit", "5"],
+        &["list", "--state", "open"],
+        &["list", "--state", "failed", "--all"],
+        &["list", "--limit", "0"],
+        &["methods", "diagnostic.nothing"],
+        &["completions", "csh"],
         &["wait", "*", "--timeout", "soon"],
         &["status", "--connect", "http://localhost:1"],
         &["call", "diagnostic.noop", "novalue"],
@@ -90,8 +166,12 @@ fn usage_is_2() {
 fn faults_are_told_with_their_places() {
     let daemon = Daemon::start();
     let ran = daemon.run(&["call", "storage.createImage", "image=../x", "sizeBytes=0"]);
-    refused(&ran, 2, "/kwargs/image: ");
-    assert!(ran.stderr.contains("/kwargs/sizeBytes: "), "{ran:?}");
+    refused(&ran, 2, "\n  image: ");
+    assert!(ran.stderr.contains("\n  sizeBytes: "), "{ran:?}");
+    // A program is told where it is in what was sent.
+    let ran = daemon.run(&["call", "storage.createImage", "image=../x", "--json"]);
+    let faults = &ran.document()["error"]["data"]["faults"];
+    assert_eq!(faults[1]["pointer"], "/kwargs/image", "{ran:?}");
 }
 
 #[test]
@@ -119,12 +199,14 @@ fn what_is_understood_but_cannot_be_is_65() {
     );
 }
 
+/// As with `| head`; it is noticed also when there is nothing more to write.
 #[test]
 fn a_reader_that_goes_away_is_no_error() {
     let daemon = Daemon::start();
-    let mut watch = daemon.spawn(&["watch", "--after", "0"]);
-    drop(watch.stdout());
     daemon.json(&["call", "diagnostic.noop", "--wait"]);
+    let mut watch = daemon.spawn(&["watch", "--after", "0"]);
+    assert!(watch.stdout().any(|line| line.contains("completed")));
     let ran = watch.end();
-    assert_eq!((ran.code, ran.stderr.as_str()), (0, ""));
+    assert_eq!(ran.code, 0);
+    assert_eq!(ran.stderr.lines().count(), 1, "where it begins: {ran:?}");
 }

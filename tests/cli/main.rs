@@ -2,10 +2,15 @@
 #![allow(clippy::unwrap_used, reason = "a test may end at once")]
 
 mod calls;
+mod completions;
 mod demo;
 mod errors;
 mod following;
+mod journal;
+mod listing;
+mod methods;
 mod operations;
 mod serving;
 mod streams;
 mod support;
+mod terminal;

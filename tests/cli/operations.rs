@@ -53,15 +53,43 @@ fn show_has_the_whole_record() {
         "State waiting",
         "Claims image a (delete)",
         "Tags t",
+        "Blocked by: reader, whose claim is",
         "Resource: image a",
         "Operation: read",
-        "Blocked by: reader",
     ] {
         assert!(lines.contains(&expected.to_owned()), "{expected}: {ran:?}");
     }
     let operation = daemon.json(&["show", "gone"]);
     assert_eq!(operation["state"], "waiting");
     assert_eq!(operation["reasons"][0]["blockedBy"], json!(["reader"]));
+}
+
+#[test]
+fn show_says_how_it_went() {
+    let daemon = Daemon::start();
+    let create = ["call", "storage.createImage", "image=a", "sizeBytes=4096"];
+    daemon.json(&[&create[..], &["--id", "made", "--wait"]].concat());
+    daemon.run(&[&create[..], &["--id", "failed", "--wait"]].concat());
+    let made = daemon.run(&["show", "made"]).lines();
+    for expected in [
+        "State completed",
+        "Done [####################] 100 %",
+        "Attempt 1 of 1",
+        "Result:",
+        "\"sizeBytes\": 4096",
+    ] {
+        assert!(made.contains(&expected.to_owned()), "{expected}: {made:?}");
+    }
+    let failed = daemon.run(&["show", "failed"]).lines();
+    for expected in [
+        "State failed",
+        "Error: there is an image \"a\" in the pool already (imageExists, 3002)",
+    ] {
+        assert!(
+            failed.contains(&expected.to_owned()),
+            "{expected}: {failed:?}"
+        );
+    }
 }
 
 #[test]

@@ -1,8 +1,12 @@
 //! `watch` and `wait`.
 
+use std::io::Write;
+use std::os::unix::net::UnixListener;
+
+use rustix::fs::{OFlags, fcntl_setfl};
 use serde_json::Value;
 
-use super::support::Daemon;
+use super::support::{Daemon, Running, program};
 
 #[test]
 fn watch_prints_alerts_as_they_come() {
@@ -18,6 +22,8 @@ fn watch_prints_alerts_as_they_come() {
     let mut alerts = watch
         .stdout()
         .map(|line| serde_json::from_str::<Value>(&line).unwrap());
+    let place = alerts.next().unwrap();
+    assert_eq!(place["cursor"], 0, "{place}");
     let first = alerts.next().unwrap();
     assert_eq!(
         (&first["event"], &first["alertName"]),
@@ -72,6 +78,7 @@ fn watch_goes_on_after_a_crash() {
     daemon.json(&["call", "diagnostic.noop", "--id", "before", "--wait"]);
     let before: Vec<Value> = alerts
         .by_ref()
+        .skip(1)
         .take_while(|alert| alert["event"] != "completed")
         .collect();
     daemon.kill_and_start();
@@ -109,5 +116,104 @@ fn wait_times_out_with_75() {
     assert!(
         ran.stderr.starts_with("opstead: no event within 50ms."),
         "{ran:?}"
+    );
+}
+
+/// Ctrl-C is how a watch ends; it says from where to go on, and from there nothing is missing.
+#[test]
+fn ctrl_c_ends_a_watch_in_order_and_it_can_be_resumed() {
+    let daemon = Daemon::start();
+    daemon.json(&["call", "diagnostic.noop", "--id", "first", "--wait"]);
+    let mut watch = daemon.spawn(&["watch", "diagnostic.*", "--after", "0"]);
+    let mut lines = watch.stdout();
+    assert!(lines.any(|line| line.contains("completed")));
+    watch.interrupt();
+    let ran = watch.end();
+    assert_eq!(ran.code, 130, "{ran:?}");
+    let log = daemon.json(&["status"])["logId"]
+        .as_str()
+        .unwrap()
+        .to_owned();
+    let told: Vec<&str> = ran.stderr.lines().collect();
+    assert_eq!(told[0], format!("Watching log {log} after cursor 0"));
+    let arguments = told[1].strip_prefix("Go on with ").unwrap();
+    assert!(arguments.ends_with(&format!(" --log {log}")), "{ran:?}");
+
+    daemon.json(&["call", "diagnostic.noop", "--id", "second", "--wait"]);
+    let resumed: Vec<&str> = arguments.split(' ').collect();
+    let mut watch = daemon.spawn(&[&["watch", "--json"][..], &resumed].concat());
+    let mut alerts = watch
+        .stdout()
+        .map(|line| serde_json::from_str::<Value>(&line).unwrap());
+    let place = alerts.next().unwrap();
+    assert_eq!(place["logId"], log.as_str());
+    let next = alerts.next().unwrap();
+    assert_eq!(
+        (&next["operationId"], &next["event"]),
+        (&"second".into(), &"registered".into())
+    );
+}
+
+/// Nobody reads what it writes, so it is stuck in the middle of that.
+#[test]
+fn ctrl_c_ends_a_watch_that_is_stuck() {
+    let daemon = Daemon::start();
+    let (reader, mut writer) = std::io::pipe().unwrap();
+    fcntl_setfl(&writer, OFlags::NONBLOCK).unwrap();
+    while writer.write(&[b'\n'; 512]).is_ok() {}
+    fcntl_setfl(&writer, OFlags::empty()).unwrap();
+    let mut command = daemon.command(&["watch", "--after", "0"]);
+    let mut watch = Running::into(&mut command, writer);
+    assert!(watch.stderr().any(|line| line.starts_with("Watching")));
+    watch.interrupt();
+    assert_eq!(watch.end().code, 130);
+    drop(reader);
+}
+
+#[test]
+fn ctrl_c_ends_a_wait_in_order() {
+    let folder = tempfile::TempDir::new().unwrap();
+    let socket = folder.path().join("silent");
+    let silent = UnixListener::bind(&socket).unwrap();
+    let mut command = program();
+    let target = format!("unix:{}", socket.display());
+    command.args([
+        "wait",
+        "*",
+        "--timeout",
+        "1h",
+        "--json",
+        "--connect",
+        &target,
+    ]);
+    let wait = Running::of(&mut command);
+    // It listens for Ctrl-C before it connects.
+    let _connected = silent.accept().unwrap();
+    wait.interrupt();
+    let ran = wait.end();
+    assert_eq!(ran.code, 130, "{ran:?}");
+    assert_eq!(ran.document()["error"]["data"]["reason"], "interrupted");
+}
+
+#[test]
+fn a_wrong_log_is_told_as_such() {
+    let daemon = Daemon::start();
+    let present = daemon.json(&["status"])["logId"]
+        .as_str()
+        .unwrap()
+        .to_owned();
+    let ran = daemon.run(&["watch", "--after", "1", "--log", "another", "--json"]);
+    assert_eq!(ran.code, 65, "{ran:?}");
+    let told = format!("opstead: the daemon's log is {present}, not another.");
+    assert!(ran.stderr.starts_with(&told), "{ran:?}");
+    let error = &ran.document()["error"];
+    assert_eq!(
+        (&error["code"], &error["data"]["logId"]),
+        (&1007.into(), &present.into())
+    );
+    assert_eq!(
+        daemon.run(&["watch", "--log", "another"]).code,
+        2,
+        "of no use alone"
     );
 }

@@ -4,6 +4,9 @@ use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
+use rustix::io::Errno;
+use rustix::pty::{OpenptFlags, ioctl_tiocgptpeer, openpt, unlockpt};
+use rustix::termios::{Winsize, tcsetwinsize};
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -50,11 +53,21 @@ impl Daemon {
         self.folder.path()
     }
 
-    /// kill -9, and another one on the same folder.
-    pub(crate) fn kill_and_start(&mut self) {
+    /// kill -9.
+    pub(crate) fn kill(&mut self) {
         self.process.kill().unwrap();
         self.process.wait().unwrap();
+    }
+
+    /// Another one on the same folder.
+    pub(crate) fn start_again(&mut self) {
         (self.process, self.url) = serve(self.folder.path());
+    }
+
+    /// kill -9, and another one on the same folder.
+    pub(crate) fn kill_and_start(&mut self) {
+        self.kill();
+        self.start_again();
     }
 
     /// A command that finds this daemon by its data folder.
@@ -64,6 +77,30 @@ impl Daemon {
             .args(arguments)
             .env("OPSTEAD_DATA", self.folder.path().join("data"));
         command
+    }
+
+    /// Another configuration, from its next start on.
+    pub(crate) fn configure(&self, text: &str) {
+        std::fs::write(self.folder.path().join("opstead.toml"), text).unwrap();
+    }
+
+    /// Runs a command with a terminal of so many columns as its stdout; returns what it wrote.
+    pub(crate) fn run_on_terminal(
+        &self,
+        arguments: &[&str],
+        columns: u16,
+        variables: &[(&str, &str)],
+    ) -> String {
+        let terminal = Terminal::open(columns);
+        let mut command = self.command(arguments);
+        command.env_remove("NO_COLOR").env("TERM", "xterm");
+        command.envs(variables.iter().copied());
+        let mut child = command.stdout(terminal.writer()).spawn().unwrap();
+        // It has a copy of the writing end, which would keep the terminal open.
+        drop(command);
+        let text = terminal.read_to_end();
+        assert!(child.wait().unwrap().success(), "{arguments:?}: {text}");
+        text
     }
 
     /// Runs a command to its end.
@@ -80,21 +117,24 @@ impl Daemon {
 
     /// Starts a command whose output is read while it runs.
     pub(crate) fn spawn(&self, arguments: &[&str]) -> Running {
-        let mut command = self.command(arguments);
-        command.stdout(Stdio::piped()).stderr(Stdio::piped());
-        Running(command.spawn().unwrap())
+        Running::of(&mut self.command(arguments))
     }
 
     /// An operation that holds a claim on an image until it is canceled.
     pub(crate) fn hold(&self, id: &str, image: &str, operation: &str) {
-        let claims =
-            format!(r#"claims:=[{{"type":"image","id":"{image}","operation":"{operation}"}}]"#);
+        self.register(id, &[("image", image, operation)]);
+    }
+
+    /// An operation with these claims (type, id, operation), that lasts until it is canceled.
+    pub(crate) fn register(&self, id: &str, claims: &[(&str, &str, &str)]) {
+        let claim = |(kind, id, operation): &(&str, &str, &str)| serde_json::json!({"type": kind, "id": id, "operation": operation});
+        let claims: Vec<Value> = claims.iter().map(claim).collect();
         self.json(&[
             "call",
             "operations.register",
             "methodName=diagnostic.wait",
             &format!("id={id}"),
-            &claims,
+            &format!("claims:={}", Value::from(claims)),
         ]);
     }
 }
@@ -125,6 +165,48 @@ fn serve(folder: &Path) -> (Child, String) {
         .find(|word| word.starts_with("ws://"));
     let url = url.unwrap_or_else(|| panic!("the daemon said {line:?}"));
     (process, url.to_owned())
+}
+
+/// A terminal, as a program sees it, and who reads what is written to it.
+struct Terminal {
+    reader: std::fs::File,
+    writer: std::fs::File,
+}
+
+impl Terminal {
+    fn open(columns: u16) -> Self {
+        // Programs that other tests start meanwhile must not keep it open.
+        let flags = OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC;
+        let reader = openpt(flags).unwrap();
+        unlockpt(&reader).unwrap();
+        let writer = ioctl_tiocgptpeer(&reader, flags).unwrap();
+        let size = Winsize {
+            ws_row: 24,
+            ws_col: columns,
+            ws_xpixel: 0,
+            ws_ypixel: 0,
+        };
+        tcsetwinsize(&writer, size).unwrap();
+        Self {
+            reader: reader.into(),
+            writer: writer.into(),
+        }
+    }
+
+    fn writer(&self) -> std::fs::File {
+        self.writer.try_clone().unwrap()
+    }
+
+    /// Until nobody has it open for writing any more.
+    fn read_to_end(self) -> String {
+        let Self { mut reader, writer } = self;
+        drop(writer);
+        let mut bytes = Vec::new();
+        // That is how Linux tells of the end: as an error, after all that was written.
+        let error = reader.read_to_end(&mut bytes).unwrap_err();
+        assert_eq!(Errno::from_io_error(&error), Some(Errno::IO));
+        String::from_utf8(bytes).unwrap()
+    }
 }
 
 /// A command that has ended.
@@ -166,6 +248,17 @@ pub(crate) fn words_of(text: &str) -> Vec<String> {
 pub(crate) struct Running(Child);
 
 impl Running {
+    pub(crate) fn of(command: &mut Command) -> Self {
+        command.stdout(Stdio::piped()).stderr(Stdio::piped());
+        Self(command.spawn().unwrap())
+    }
+
+    /// With somebody else reading what it writes to stdout.
+    pub(crate) fn into(command: &mut Command, stdout: impl Into<Stdio>) -> Self {
+        command.stdout(stdout).stderr(Stdio::piped());
+        Self(command.spawn().unwrap())
+    }
+
     pub(crate) fn stdout(&mut self) -> impl Iterator<Item = String> + use<> {
         BufReader::new(self.0.stdout.take().unwrap())
             .lines()

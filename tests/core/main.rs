@@ -9,6 +9,7 @@
 //! moment with the events after it; all of these must be the live one.
 
 mod cost;
+mod frozen;
 mod script;
 mod show;
 mod simulate;

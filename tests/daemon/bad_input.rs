@@ -96,6 +96,7 @@ async fn a_folder_without_permission_is_refused() {
         command.uid(65_534).gid(65_534);
     }
     let refused = end(command);
+    assert_eq!(refused.status.code(), Some(77));
     assert!(
         refused.errors.contains("ermission denied"),
         "{}",

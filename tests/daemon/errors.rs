@@ -170,7 +170,7 @@ async fn json_rpcs_own_codes() {
         ("operations.register", json!({}), -32602),
         (
             "operations.register",
-            json!({"methodName": "diagnostic.noop", "startAt": null}),
+            json!({"methodName": "diagnostic.noop", "startAt": 7}),
             -32602,
         ),
         (

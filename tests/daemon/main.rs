@@ -8,6 +8,12 @@ mod support;
 #[path = "../support/power_cut.rs"]
 mod power_cut;
 
+#[path = "../support/working.rs"]
+mod working;
+
+#[path = "../support/witness.rs"]
+mod witness;
+
 #[path = "../../clients/rust/examples/manager.rs"]
 #[allow(dead_code, reason = "its main function is the example's own")]
 mod manager_example;
@@ -19,9 +25,12 @@ mod session;
 mod alerts;
 mod bad_input;
 mod claims;
+mod coordination;
 mod errors;
+mod exec;
 mod following;
 mod full_disk;
+mod images;
 mod interrupted;
 mod kill;
 mod listing;

@@ -159,7 +159,7 @@ async fn params_by_name_and_by_position() {
     for (method, params) in [
         (
             "operations.register",
-            json!({"methodName": "diagnostic.noop", "weight": 1}),
+            json!({"methodName": "diagnostic.noop", "heaviness": 1}),
         ),
         ("operations.get", json!({"id": "p", "verbose": true})),
         ("getRunningTasks", json!({"pageSize": 3})),

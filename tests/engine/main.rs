@@ -16,4 +16,6 @@ mod recovery;
 
 mod retention;
 
+mod coordination;
+
 mod readers;

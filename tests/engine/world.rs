@@ -17,7 +17,8 @@ use opstead::journal::{AppendError, Block, MemoryDisk, MemoryJournal, Reader};
 use opstead_core::operation::LastError;
 use opstead_core::{
     ClaimOperation, ClaimTemplate, Cursor, Declaration, Event, EventBody, Failure, InfoUpdate,
-    Json, MethodKind, OnInterrupt, Operation, OperationEvent, Registration, Stage, State, Time,
+    Json, MethodKind, OnInterrupt, Operation, OperationEvent, Registration, Retry, Stage, State,
+    Time,
 };
 use serde_json::json;
 use tokio::runtime::Runtime;
@@ -56,6 +57,8 @@ pub(crate) struct Setup {
     pub(crate) disk: MemoryDisk,
     pub(crate) config: EngineConfig,
     pub(crate) with_executor: bool,
+    /// With the clock of the system, and without ticks.
+    pub(crate) in_real_time: bool,
     pub(crate) capacity: u32,
 }
 
@@ -65,6 +68,7 @@ impl Default for Setup {
             disk: MemoryDisk::default(),
             config: EngineConfig::default(),
             with_executor: true,
+            in_real_time: false,
             capacity: 10_000,
         }
     }
@@ -82,10 +86,17 @@ impl Setup {
         let clock = Arc::new(HandClock {
             passed_ms: AtomicU64::new(0),
         });
-        let config = EngineConfig {
-            clock: clock.clone(),
-            tick: Duration::from_millis(1),
-            ..self.config
+        let config = match self.in_real_time {
+            // Nobody ticks for as long as a test takes.
+            true => EngineConfig {
+                tick: PATIENCE * 10,
+                ..self.config
+            },
+            false => EngineConfig {
+                clock: clock.clone(),
+                tick: Duration::from_millis(1),
+                ..self.config
+            },
         };
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(2)
@@ -360,6 +371,14 @@ impl Clock for HandClock {
     }
 }
 
+/// Two attempts, the second after a second.
+pub(crate) const RETRY: Retry = Retry {
+    max_attempts: 2,
+    initial_ms: 1_000,
+    factor: 1.0,
+    max_ms: 1_000,
+};
+
 /// Carries out `test.*`. Every attempt but those of `noop` and `panic` waits for the test.
 struct Puppet {
     started: Sender<Attempt>,
@@ -383,6 +402,11 @@ impl Executor for Puppet {
             cancelable: false,
             ..retried("test.stubborn")
         };
+        let timed = Declaration {
+            attempt_timeout_ms: Some(1_000),
+            retry: Some(RETRY),
+            ..retried("test.timed")
+        };
         let asked = Declaration {
             kind: MethodKind::Query,
             kwargs_schema: Json::from_value(&json!({"required": ["thing"]})).ok(),
@@ -394,6 +418,7 @@ impl Executor for Puppet {
             retried("test.noop"),
             retried("test.panic"),
             stubborn,
+            timed,
             declaration("test.fragile", OnInterrupt::Fail, None),
             claiming("test.create", Create),
             claiming("test.read", Read),

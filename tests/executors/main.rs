@@ -23,6 +23,7 @@ mod capacity;
 mod carrying_out;
 mod example;
 mod leases;
+mod names;
 mod objects;
 mod queries;
 mod schedule;

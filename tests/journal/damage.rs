@@ -14,17 +14,17 @@ use crate::samples::{
     append, append_registrations, ends, id, noise, operation, registrations, time,
 };
 
-fn block_key(first: Cursor, part: u32) -> Vec<u8> {
+pub(crate) fn block_key(first: Cursor, part: u32) -> Vec<u8> {
     [&b"b"[..], &first.to_be_bytes(), &part.to_be_bytes()].concat()
 }
 
 /// Changes the log behind the journal's back.
-fn change(folder: &Path, run: impl FnOnce(&sled::Db)) {
+pub(crate) fn change(folder: &Path, run: impl FnOnce(&sled::Db)) {
     let log = raw(folder);
     run(&log);
 }
 
-fn flip(folder: &Path, key: &[u8]) {
+pub(crate) fn flip(folder: &Path, key: &[u8]) {
     change(folder, |log| {
         let mut value = log.get(key).unwrap().unwrap().to_vec();
         let middle = value.len() / 2;
@@ -34,7 +34,7 @@ fn flip(folder: &Path, key: &[u8]) {
 }
 
 /// Makes the marker say that less was acknowledged, as if the process had died before moving it.
-fn set_acknowledged(folder: &Path, acknowledged: Cursor) {
+pub(crate) fn set_acknowledged(folder: &Path, acknowledged: Cursor) {
     let path = folder.join("marker.json");
     let mut marker: serde_json::Value = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
     marker["acknowledged"] = acknowledged.into();

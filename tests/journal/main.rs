@@ -10,6 +10,7 @@ mod child;
 mod damage;
 mod folder;
 mod frozen;
+mod inspect;
 #[path = "../support/power_cut.rs"]
 mod power_cut;
 mod power_cuts;

@@ -17,6 +17,20 @@ import opstead
 NEVER = 60.0
 
 
+@pytest.fixture(autouse=True)
+def no_test_waits_forever() -> Iterator[None]:
+    """A test in which something never comes fails, instead of holding everything up."""
+
+    def give_up(_number: int, _frame: object) -> None:
+        raise AssertionError("something never came")
+
+    before = signal.signal(signal.SIGALRM, give_up)
+    signal.alarm(3 * int(NEVER))
+    yield
+    signal.alarm(0)
+    signal.signal(signal.SIGALRM, before)
+
+
 class Home:
     """Where a daemon lives: it survives the daemons that run on it."""
 

@@ -2,7 +2,7 @@
 
 use std::os::unix::fs::PermissionsExt;
 
-use opstead::rpc::{Config, Limits, MethodTable, RpcServer, StartError, Token};
+use opstead::rpc::{BindError, Config, Limits, Listeners, MethodTable, RpcServer, Token};
 use serde_json::json;
 
 use crate::fixture::{Fixture, bearer};
@@ -131,26 +131,38 @@ async fn the_unix_socket_knows_its_peer() {
 #[test]
 fn a_left_socket_is_replaced_and_a_used_one_is_not() {
     let directory = tempfile::tempdir().unwrap();
-    let config = |name: &str| Config {
-        socket: Some(directory.path().join(name)),
-        ..Config::new(Token::from("x"))
+    let bind = |name: &str| {
+        let mut listeners = Listeners::default();
+        let bound = listeners.unix(&directory.path().join(name));
+        bound.map(|()| listeners)
     };
     drop(std::os::unix::net::UnixListener::bind(directory.path().join("left")).unwrap());
-    let server = RpcServer::start(config("left"), MethodTable::default()).unwrap();
-    let error = RpcServer::start(config("left"), MethodTable::default()).unwrap_err();
-    assert!(matches!(error, StartError::Unix { .. }), "{error}");
+    let config = Config::new(Token::from("x"));
+    let server = RpcServer::start(bind("left").unwrap(), config, MethodTable::default()).unwrap();
+    let error = bind("left").unwrap_err();
+    assert!(matches!(error, BindError::Unix { .. }), "{error}");
     assert!(server.socket().unwrap().exists());
 
-    let long = RpcServer::start(config(&"x".repeat(200)), MethodTable::default()).unwrap_err();
-    let StartError::Unix { source, .. } = long else {
-        panic!("{long}");
-    };
-    assert_eq!(source.kind(), std::io::ErrorKind::InvalidInput, "{source}");
+    let long = "x".repeat(200);
+    for refused in [
+        bind(&long).unwrap_err(),
+        Listeners::check_unix(&directory.path().join(&long)).unwrap_err(),
+    ] {
+        let BindError::Unix { source, .. } = refused else {
+            panic!("{refused}");
+        };
+        assert_eq!(source.kind(), std::io::ErrorKind::InvalidInput, "{source}");
+    }
 
     std::fs::write(directory.path().join("file"), "precious").unwrap();
-    assert!(RpcServer::start(config("file"), MethodTable::default()).is_err());
+    assert!(bind("file").is_err());
     assert_eq!(
         std::fs::read(directory.path().join("file")).unwrap(),
         b"precious"
     );
+
+    let unused = bind("unused").unwrap();
+    assert!(directory.path().join("unused").exists());
+    drop(unused);
+    assert!(!directory.path().join("unused").exists());
 }

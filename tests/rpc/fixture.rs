@@ -7,8 +7,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use opstead::rpc::{
-    Answer, Call, Config, Limits, MethodTable, Opened, PushSink, Reply, RpcServer, Token,
-    method_not_found,
+    Answer, Call, Config, Limits, Listeners, MethodTable, Opened, PushSink, Reply, RpcServer,
+    Token, method_not_found,
 };
 use opstead_schema::ErrorObject;
 use serde_json::value::{RawValue, to_raw_value};
@@ -55,16 +55,19 @@ impl Fixture {
         let socket = directory.path().join("opstead.sock");
         let seen = Arc::new(Seen::default());
         let release = Arc::new(Semaphore::new(0));
+        let mut listeners = Listeners::default();
+        listeners
+            .tcp(SocketAddr::from(([127, 0, 0, 1], 0)))
+            .unwrap();
+        listeners.unix(&socket).unwrap();
         let config = Config {
-            listen: Some(SocketAddr::from(([127, 0, 0, 1], 0))),
-            socket: Some(socket.clone()),
             allowed_hosts: vec!["opstead.example".to_owned()],
             allowed_origins: vec!["https://console.example".to_owned()],
             workers: 2,
             limits,
             ..Config::new(Token::from(TOKEN))
         };
-        let server = RpcServer::start(config, table(&seen, &release)).unwrap();
+        let server = RpcServer::start(listeners, config, table(&seen, &release)).unwrap();
         let address = server.local_address().unwrap();
         Self {
             server: Some(server),

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use opstead::rpc::{Config, Limits, MethodTable, RpcServer, Token};
+use opstead::rpc::{Config, Limits, Listeners, MethodTable, RpcServer, Token};
 use serde_json::json;
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
@@ -54,12 +54,11 @@ async fn closed_listeners_leave_their_addresses_to_others() {
     let mut server = fixture.server.take().unwrap();
     server.close_listeners();
     assert!(!fixture.socket.exists());
-    let config = Config {
-        listen: Some(fixture.address),
-        socket: Some(fixture.socket.clone()),
-        ..Config::new(Token::from(TOKEN))
-    };
-    let next = RpcServer::start(config, MethodTable::default()).unwrap();
+    let mut listeners = Listeners::default();
+    listeners.tcp(fixture.address).unwrap();
+    listeners.unix(&fixture.socket).unwrap();
+    let config = Config::new(Token::from(TOKEN));
+    let next = RpcServer::start(listeners, config, MethodTable::default()).unwrap();
     fixture.release.add_permits(1);
     assert_eq!(ws.receive().await.unwrap()["result"], "released");
     server.stop();

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use crate::support::Site;
 
-fn accepts(declaration: &Declaration, kwargs: &Value) -> bool {
+pub(crate) fn accepts(declaration: &Declaration, kwargs: &Value) -> bool {
     let schema = declaration.kwargs_schema.as_ref().expect("schema");
     let mut schemas = Schemas::new();
     let mut compiler = Compiler::new();
@@ -41,7 +41,7 @@ fn storage_declares_its_objects_and_claims() {
     );
     let declared = site.storage.declarations();
     type Claims<'a> = &'a [(&'a str, ClaimOperation)];
-    let expected: [(&str, &str, Claims<'_>, bool); 5] = [
+    let expected: [(&str, &str, Claims<'_>, bool); 8] = [
         (
             "createImage",
             "Image.{image}",
@@ -67,6 +67,19 @@ fn storage_declares_its_objects_and_claims() {
             false,
         ),
         ("importImage", "Image.{image}", &[("{image}", Create)], true),
+        (
+            "createOverlay",
+            "Image.{image}",
+            &[("{image}", Create), ("{backingImage}", Read)],
+            false,
+        ),
+        (
+            "mergeImage",
+            "Image.{backingImage}",
+            &[("{image}", Delete), ("{backingImage}", Create)],
+            false,
+        ),
+        ("checkImage", "Image.{image}", &[("{image}", Read)], true),
     ];
     for (name, object, claims, cancelable) in expected {
         let declaration = find(&declared, &format!("storage.{name}"));
@@ -122,6 +135,22 @@ fn schemas_take_what_fits_and_nothing_else() {
     assert!(accepts(import, &json!({"image": "a", "path": "/x"})));
     assert!(!accepts(import, &json!({"image": "a", "path": ""})));
     assert!(!accepts(import, &json!({"path": "/x"})));
+    for (format, is_good) in [
+        (json!("raw"), true),
+        (json!("qcow2"), true),
+        (json!("vmdk"), false),
+        (json!(null), false),
+    ] {
+        let kwargs = json!({"image": "a", "sizeBytes": 1, "format": format});
+        assert_eq!(accepts(create, &kwargs), is_good, "{kwargs}");
+        let kwargs = json!({"image": "a", "path": "/x", "format": format});
+        assert_eq!(accepts(import, &kwargs), is_good, "{kwargs}");
+    }
+    let overlay = find(&declared, "storage.createOverlay");
+    let mut kwargs = json!({"image": "a", "backingImage": "b"});
+    assert!(accepts(overlay, &kwargs));
+    kwargs["sizeBytes"] = json!(0);
+    assert!(!accepts(overlay, &kwargs));
 }
 
 #[test]
@@ -139,6 +168,17 @@ fn every_schema_checks_every_name() {
             ("deleteImage", json!({}), &["image"]),
             ("importImage", json!({"path": "/x"}), &["image"]),
             ("getImageInfo", json!({}), &["image"]),
+            ("checkImage", json!({}), &["image"]),
+            (
+                "createOverlay",
+                json!({"image": "a", "backingImage": "b"}),
+                &["image", "backingImage"],
+            ),
+            (
+                "mergeImage",
+                json!({"image": "a", "backingImage": "b"}),
+                &["image", "backingImage"],
+            ),
         ] {
             for member in members {
                 let mut kwargs = other.clone();

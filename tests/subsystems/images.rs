@@ -8,7 +8,7 @@ use opstead::subsystems::storage::{Storage, StorageConfig};
 use opstead_core::operation::DESCRIPTIONS;
 use serde_json::json;
 
-use crate::support::{Attempt, MIB, OneObject, Site, allocated_bytes, is, refusal};
+use crate::support::{Attempt, MIB, OneObject, PROGRAM, Site, allocated_bytes, is, refusal};
 
 #[tokio::test]
 async fn a_created_image_is_large_and_takes_no_space() {
@@ -224,7 +224,7 @@ fn a_pool_in_use_is_refused() {
 #[test]
 fn a_rate_of_nothing_and_a_missing_import_folder_are_refused() {
     let root = tempfile::tempdir().expect("folder");
-    let mut config = StorageConfig::new(root.path().join("pool"));
+    let mut config = StorageConfig::new(root.path().join("pool"), PROGRAM);
     config.copy_bytes_per_second = Some(0);
     let error = Storage::open(config.clone()).err().expect("refused");
     assert_eq!(error.kind(), io::ErrorKind::InvalidInput);

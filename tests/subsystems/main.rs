@@ -1,7 +1,16 @@
 //! The built-in subsystems, driven through the executor boundary as the engine drives them, on real
 //! files in folders of their own.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod support;
+
+#[path = "../support/witness.rs"]
+mod witness;
+
+#[path = "../support/working.rs"]
+mod working;
+
+mod exec_support;
 
 mod declarations;
 
@@ -17,4 +26,20 @@ mod repeating;
 
 mod full_disk;
 
+mod qcow2;
+
+mod merging;
+
+mod checking;
+
+mod foreign;
+
+mod qemu_img;
+
 mod diagnostic;
+
+mod exec;
+
+mod exec_declarations;
+
+mod exec_ending;

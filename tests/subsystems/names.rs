@@ -21,6 +21,8 @@ pub(crate) fn bad_names() -> Vec<String> {
         ".hidden",
         ".partial",
         ".origin",
+        ".qcow2",
+        ".damage",
         "-option",
         "nul\0l",
         "a\n",
@@ -53,6 +55,15 @@ async fn bad_names_are_refused_by_the_code_too() {
             ),
             ("storage.resizeImage", json!({"image": bad, "sizeBytes": 1})),
             ("storage.deleteImage", json!({"image": bad})),
+            ("storage.checkImage", json!({"image": bad})),
+            (
+                "storage.createOverlay",
+                json!({"image": "new", "backingImage": bad}),
+            ),
+            (
+                "storage.mergeImage",
+                json!({"image": bad, "backingImage": "good"}),
+            ),
             (
                 "storage.importImage",
                 json!({"image": bad, "path": site.imports()}),

@@ -27,8 +27,8 @@ const MOST_QUERIES: usize = 1_024;
 /// As whom, and for what, an executor attaches.
 #[derive(Debug, Clone)]
 pub struct AttachOptions {
-    /// The executor's name. Who attaches under the same name takes its place, so no two running
-    /// programs may share one.
+    /// The executor's name, of this program alone. Who attaches under the same name takes its
+    /// place, until it leaves again.
     pub executor: String,
     /// What it carries out.
     pub methods: Vec<MethodDeclaration>,
@@ -109,13 +109,17 @@ impl Attachment {
     pub async fn drain(mut self) {
         self.set_capacity(0);
         // The count is there for as long as the keeper is.
-        let _gone = self.idle.wait_for(|running| *running == 0).await;
+        drop(self.idle.wait_for(|running| *running == 0).await);
         self.leave().await;
     }
 
-    /// Leaves, as dropping it does, and returns when the daemon has been told: then the client can
-    /// attach again.
+    /// Leaves, as dropping it does, once the daemon assigns nothing more; then the client can attach
+    /// again.
     pub async fn leave(mut self) {
+        let nothing = ExecutorsCapacityParams { capacity: 0 };
+        let told = self.client.call::<Taken>("executors.capacity", &nothing);
+        // Without a connection nothing is assigned either.
+        let _ = told.await;
         self.keeper.abort();
         let _aborted = (&mut self.keeper).await;
     }
@@ -227,16 +231,17 @@ impl<E: Executor> Keeper<E> {
     /// why that is not possible any more.
     async fn keep(&mut self, mut route: Route) -> Error {
         let config = self.client.handle.shared.config.clone();
-        let mut backoff = Backoff::new(config.backoff, config.backoff_most);
         loop {
             self.serve(route).await;
             self.presence.send_replace(None);
+            let mut backoff = Backoff::new(config.backoff, config.backoff_most);
             route = loop {
                 if self.client.handle.shared.connected().await.is_err() {
                     return Error::Disconnected;
                 }
-                match self.attach().await {
-                    Ok(route) => break route,
+                match self.come_back().await {
+                    Ok(Some(route)) => break route,
+                    Ok(None) => {}
                     Err(Error::Disconnected | Error::TimedOut) => {}
                     Err(error) if error.is_passing() => {}
                     Err(error) => {
@@ -246,6 +251,19 @@ impl<E: Executor> Keeper<E> {
                 }
                 sleep(backoff.delay()).await;
             };
+        }
+    }
+
+    /// Attaches again, unless another program has come under the name meanwhile: the two would
+    /// drive each other out without end.
+    async fn come_back(&mut self) -> Result<Option<Route>, Error> {
+        let executors = self.client.executors().await?;
+        let is_taken = executors
+            .iter()
+            .any(|known| known.attached && known.executor == self.options.executor);
+        match is_taken {
+            true => Ok(None),
+            false => self.attach().await.map(Some),
         }
     }
 

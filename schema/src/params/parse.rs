@@ -374,22 +374,17 @@ mod tests {
     /// Protocol §2: unknown params are refused; those of later versions too.
     #[test]
     fn unknown_params_are_refused_and_known_ones_named() {
-        for name in [
-            "weight",
-            "startAt",
-            "startBefore",
-            "after",
-            "retry",
-            "lease",
-            "nonsense",
+        let nonsense = r#"{"methodName":"a.b","nonsense":null}"#;
+        let (pointer, message) = fault::<RegisterParams>("operations.register", nonsense);
+        assert_eq!(pointer, "/nonsense");
+        assert!(message.contains("`methodName`"), "{message}");
+        for (within, pointer) in [
+            (r#""after":[{"id":"a","when":1}]"#, "/after/0/when"),
+            (r#""retry":{"often":1}"#, "/retry/often"),
         ] {
-            let raw = format!(r#"{{"methodName":"a.b","{name}":null}}"#);
-            let (pointer, message) = fault::<RegisterParams>("operations.register", &raw);
-            assert_eq!(pointer, format!("/{name}"));
-            assert!(
-                message.contains(name) && message.contains("`methodName`"),
-                "{message}"
-            );
+            let raw = format!(r#"{{"methodName":"a.b",{within}}}"#);
+            let found = fault::<RegisterParams>("operations.register", &raw);
+            assert_eq!(found.0, pointer);
         }
         let (pointer, _) = fault::<NoParams>("system.status", r#"{"verbose":true}"#);
         assert_eq!(pointer, "/verbose");
@@ -414,7 +409,7 @@ mod tests {
             (
                 r#"{"kwargs":{"x":[{}]}}"#,
                 "",
-                "missing field `methodName`; operations.register takes methodName, kwargs?, id?, version?, claims?, tags?",
+                "missing field `methodName`; operations.register takes methodName, kwargs?, id?, version?, claims?, weight?, startAt?, startBefore?, after?, retry?, tags?, lease?",
             ),
             (
                 r#"{"methodName":"a.b","methodName":"a.c"}"#,

@@ -12,8 +12,9 @@ use crate::cli::arguments::CallArguments;
 use crate::cli::connection::connect;
 use crate::cli::error::CliError;
 use crate::cli::exit::Exit;
+use crate::cli::failure;
 use crate::cli::follow::{Sight, follow};
-use crate::cli::output::{Output, plain};
+use crate::cli::output::{Line, Output, Style};
 use crate::cli::pretty::pretty;
 use crate::cli::progress::Progress;
 use crate::cli::values::{Schemas, Values};
@@ -100,10 +101,10 @@ async fn register(
         other => other?,
     };
     if !arguments.wait {
-        output.show(&registration, || told(words::registration(&registration)))?;
+        output.show(&registration, || words::registration(&registration))?;
         return Ok(Exit::Done);
     }
-    output.say(&told(words::registration(&registration)))?;
+    output.say(words::registration(&registration))?;
     wait(client, &registration, output).await
 }
 
@@ -162,25 +163,27 @@ async fn wait(
 }
 
 /// How an operation ended.
-fn ended(operation: &Operation) -> Vec<String> {
-    let mut lines = words::non_fatal_errors(&operation.non_fatal_errors);
+fn ended(operation: &Operation) -> Vec<Line> {
+    let errors = failure::non_fatal(&operation.non_fatal_errors);
+    let mut lines: Vec<Line> = errors.into_iter().map(Line::from).collect();
+    let state = Line::default().and(words::style(operation.state), capitalized(operation.state));
     match (&operation.error, &operation.result) {
-        (Some(error), _) => lines.push(format!("{}: {error}", capitalized(operation.state))),
+        (Some(error), _) => {
+            let sentence = format!(": {}", failure::sentence(error));
+            lines.push(state.and(Style::Plain, sentence));
+            lines.extend(failure::more(error).into_iter().map(Line::from));
+        }
         (None, result) => {
-            lines.push(format!("{}.", capitalized(operation.state)));
+            lines.push(state.and(Style::Plain, "."));
             if let Some(result) = result.as_ref().filter(|result| result.get() != "null") {
-                lines.extend(pretty(result.get()));
+                lines.extend(pretty(result.get()).into_iter().map(Line::from));
             }
         }
     }
-    told(lines)
+    lines
 }
 
 fn capitalized(state: OperationState) -> String {
     let (first, rest) = state.as_str().split_at(1);
     first.to_uppercase() + rest
-}
-
-fn told(lines: Vec<String>) -> Vec<String> {
-    lines.iter().map(|line| plain(line)).collect()
 }

@@ -2,6 +2,11 @@
 
 mod call;
 mod cancel;
+mod completions;
+pub(super) mod journal;
+mod list;
+mod methods;
+mod objects;
 mod show;
 mod status;
 mod tasks;
@@ -18,11 +23,15 @@ pub(super) async fn run(command: ClientCommand) -> Result<Exit, CliError> {
     match command {
         ClientCommand::Call(arguments) => Box::pin(call::run(arguments)).await,
         ClientCommand::Tasks(arguments) => tasks::run(arguments).await,
+        ClientCommand::List(arguments) => list::run(*arguments).await,
         ClientCommand::Show(arguments) => show::run(arguments).await,
         ClientCommand::Cancel(arguments) => cancel::run(arguments).await,
         ClientCommand::Watch(arguments) => watch::run(arguments).await,
         ClientCommand::Wait(arguments) => wait::run(arguments).await,
+        ClientCommand::Objects(arguments) => objects::run(arguments).await,
+        ClientCommand::Methods(arguments) => methods::run(arguments).await,
         ClientCommand::Status(arguments) => status::run(arguments).await,
+        ClientCommand::Completions(arguments) => completions::run(&arguments),
         ClientCommand::Demo(_) => Box::pin(demo::run()).await,
     }
 }

@@ -1,76 +1,228 @@
 //! `show`: the whole record of an operation.
 
-use opstead_client::schema::{Operation, Timestamp};
+use std::collections::BTreeMap;
+
+use opstead_client::Client;
+use opstead_client::schema::params::{OperationsListParams, PAGE_SIZE_MOST};
+use opstead_client::schema::{Dependency, Operation, OperationState, Timestamp};
 
 use crate::cli::arguments::ShowArguments;
 use crate::cli::connection::connect;
 use crate::cli::error::CliError;
 use crate::cli::exit::Exit;
-use crate::cli::output::{Output, plain};
+use crate::cli::failure;
+use crate::cli::output::{Line, Output, Style};
 use crate::cli::pretty::pretty;
-use crate::cli::table::facts;
+use crate::cli::table::{Cell, facts};
 use crate::cli::words;
+
+/// The states of an operation's children, as far as they are kept.
+pub(super) type Children = BTreeMap<String, OperationState>;
 
 pub(super) async fn run(arguments: ShowArguments) -> Result<Exit, CliError> {
     let output = Output::new(arguments.daemon.json);
     let client = connect(&arguments.daemon).await?;
     let operation = client.operation(arguments.id).await?;
-    output.show(&operation, || lines(&operation))?;
+    let children = match output.is_json() || operation.spawned_tasks.is_empty() {
+        true => None,
+        false => Some(children(&client, &operation.id).await?),
+    };
+    output.show(&operation, || lines(&operation, children.as_ref()))?;
     Ok(Exit::Done)
 }
 
-fn lines(operation: &Operation) -> Vec<String> {
-    let time = |time: Option<Timestamp>| time.map(|time| time.to_string()).unwrap_or_default();
-    let claims: Vec<String> = operation
-        .claims
-        .iter()
-        .map(|claim| format!("{} {} ({})", claim.kind, claim.id, claim.operation))
-        .collect();
-    let error = operation.error.as_ref().map(ToString::to_string);
-    let mut lines = facts(&[
-        ("Id", operation.id.clone()),
-        (
-            "Method",
-            format!("{}, version {}", operation.method_name, operation.version),
-        ),
-        ("Arguments", operation.kwargs.get().to_owned()),
-        ("Alert name", operation.alert_name.clone()),
-        ("State", state(operation)),
-        ("Progress", words::progress(&operation.operation_info)),
-        ("Claims", claims.join(", ")),
-        ("Tags", operation.tags.join(", ")),
-        (
-            "Registered",
-            format!("{} by {}", operation.registered_at, operation.registered_by),
-        ),
-        ("Started", time(operation.started_at)),
-        ("Finished", time(operation.finished_at)),
-        ("Executor", operation.executor.clone().unwrap_or_default()),
-        ("Parent", operation.parent.clone().unwrap_or_default()),
-        ("Children", operation.spawned_tasks.join(", ")),
-        ("Cursor", operation.cursor.to_string()),
-        ("Error", error.unwrap_or_default()),
-    ]);
-    if !operation.reasons.is_empty() {
-        lines.push("Postponed: it starts by itself when what it waits for is done.".to_owned());
-        lines.extend(words::reasons(&operation.reasons));
-    }
-    lines.extend(words::non_fatal_errors(&operation.non_fatal_errors));
-    // After an error the result is that error.
-    if let (Some(result), None) = (&operation.result, &operation.error) {
-        lines.push("Result".to_owned());
-        lines.extend(
-            pretty(result.get())
-                .into_iter()
-                .map(|line| format!("  {line}")),
-        );
-    }
-    lines.iter().map(|line| plain(line)).collect()
+async fn children(client: &Client, parent: &str) -> Result<Children, CliError> {
+    let params = OperationsListParams {
+        parent: Some(parent.to_owned()),
+        page_size: PAGE_SIZE_MOST,
+        ..OperationsListParams::default()
+    };
+    let page = client.list_operations(&params).await?;
+    let states = page.operations.into_iter();
+    Ok(states.map(|child| (child.id, child.state)).collect())
 }
 
-fn state(operation: &Operation) -> String {
-    match operation.attempt {
-        0 | 1 => operation.state.to_string(),
-        attempt => format!("{}, attempt {attempt}", operation.state),
+/// A whole record; the states of its children where they are known.
+pub(super) fn lines(operation: &Operation, children: Option<&Children>) -> Vec<Line> {
+    let mut lines = facts(record(operation));
+    if !operation.reasons.is_empty() {
+        lines.push("Postponed: it starts by itself when what it waits for is done.".into());
+        lines.extend(
+            words::reasons(&operation.reasons)
+                .into_iter()
+                .map(Line::from),
+        );
+    }
+    if let Some(error) = &operation.error {
+        let sentence = format!("Error: {}", failure::sentence(error));
+        lines.push(Line::default().and(Style::Bad, sentence));
+        lines.extend(failure::more(error).into_iter().map(Line::from));
+    }
+    if !operation.non_fatal_errors.is_empty() {
+        lines.push("Errors that did not end it:".into());
+        let errors = failure::non_fatal(&operation.non_fatal_errors);
+        lines.extend(errors.into_iter().map(Line::from));
+    }
+    if !operation.spawned_tasks.is_empty() {
+        lines.push("Children:".into());
+        lines.extend(operation.spawned_tasks.iter().map(|id| child(id, children)));
+    }
+    // After an error the result is that error.
+    if let (Some(result), None) = (&operation.result, &operation.error) {
+        lines.push("Result:".into());
+        let result = pretty(result.get()).into_iter();
+        lines.extend(result.map(|line| format!("  {line}").into()));
+    }
+    lines
+}
+
+fn child(id: &str, children: Option<&Children>) -> Line {
+    let line = Line::from(format!("  {id}"));
+    match children.map(|children| children.get(id)) {
+        Some(Some(state)) => line
+            .and(Style::Plain, "  ")
+            .and(words::style(*state), state.as_str()),
+        Some(None) => line.and(Style::Plain, "  no longer kept"),
+        None => line,
+    }
+}
+
+/// What fits on a line each.
+fn record(operation: &Operation) -> Vec<(&'static str, Cell)> {
+    let time = |time: Option<Timestamp>| time.map(|time| time.to_string()).unwrap_or_default();
+    let method = format!("{}, version {}", operation.method_name, operation.version);
+    let registered = format!("{} by {}", operation.registered_at, operation.registered_by);
+    let after: Vec<String> = operation.after.iter().map(dependency).collect();
+    let weight = match operation.weight {
+        0 => String::new(),
+        weight => weight.to_string(),
+    };
+    let mut facts = vec![
+        ("Id", operation.id.as_str().into()),
+        ("Method", method.into()),
+        ("Arguments", operation.kwargs.get().into()),
+        ("Alert name", operation.alert_name.as_str().into()),
+        ("State", words::state(operation.state)),
+        (
+            "Progress",
+            words::progress(&operation.operation_info).into(),
+        ),
+    ];
+    facts.extend(words::bars(&operation.operation_info));
+    facts.extend([
+        ("Attempt", attempt(operation).into()),
+        ("Claims", words::claims(&operation.claims).into()),
+        ("Weight", weight.into()),
+        ("Tags", operation.tags.join(", ").into()),
+        ("Registered", registered.into()),
+        ("Not before", time(operation.start_at).into()),
+        ("Not after", time(operation.start_before).into()),
+        ("After", after.join(", ").into()),
+        (
+            if operation.attempt > 1 {
+                "First started"
+            } else {
+                "Started"
+            },
+            time(operation.started_at).into(),
+        ),
+        ("Finished", time(operation.finished_at).into()),
+        (
+            "Executor",
+            operation.executor.as_deref().unwrap_or_default().into(),
+        ),
+        (
+            "Parent",
+            operation.parent.as_deref().unwrap_or_default().into(),
+        ),
+        ("Cursor", operation.cursor.to_string().into()),
+    ]);
+    facts
+}
+
+fn dependency(dependency: &Dependency) -> String {
+    let states: Vec<&str> = dependency
+        .states
+        .iter()
+        .map(|state| state.as_str())
+        .collect();
+    format!("{} ({})", dependency.id, states.join(" or "))
+}
+
+/// `2 of 3`; attempts that were interrupted do not count towards the most there may be.
+fn attempt(operation: &Operation) -> String {
+    match (operation.attempt, operation.max_attempts) {
+        (0, _) => String::new(),
+        (attempt, most) if attempt <= most => format!("{attempt} of {most}"),
+        (attempt, most) => format!("{attempt}, with interruptions; {most} without"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const OPERATION: &str = r#"{"id":"one","methodName":"vm.move","version":2,"kwargs":{"vm":"a"},
+        "subsystem":"vm","alertName":"vm.VM.a","state":"failed","done":true,"reasons":[],
+        "operationInfo":{"operationDescription":"Failed","stageDescription":"","stage":{"number":2,"total":2},
+            "percentage":-1,"lastError":{"code":3001,"message":"no"}},
+        "claims":[{"type":"vm","id":"a","operation":"update"}],"weight":3,"tags":[],
+        "registeredAt":"2026-01-02T03:04:05.006Z","startAt":"2026-01-02T04:00:00.000Z",
+        "startedAt":"2026-01-02T04:00:00.001Z","finishedAt":"2026-01-02T04:00:01.000Z",
+        "attempt":2,"maxAttempts":3,"executor":"vm","error":{"code":3001,"message":"no",
+            "data":{"reason":"vmGone","traceback":"File a\n  line 1"}},
+        "result":{"code":3001,"message":"no"},
+        "nonFatalErrors":[{"time":"2026-01-02T04:00:00.100Z","code":3002,"message":"slow"},
+            {"time":"2026-01-02T04:00:00.200Z","code":3003,"message":"late","data":{"reason":"tooLate","by":7}}],
+        "spawnedTasks":["child-1","child-2"],"after":[{"id":"zero","states":["completed","failed"]}],
+        "registeredBy":"uid:0","cursor":9}"#;
+
+    #[test]
+    fn a_record_is_shown_whole() {
+        let operation: Operation = serde_json::from_str(OPERATION).unwrap();
+        let children = Children::from([("child-1".to_owned(), OperationState::Running)]);
+        let lines = lines(&operation, Some(&children));
+        let lines: Vec<String> = lines.iter().map(Line::text).collect();
+        assert_eq!(
+            lines.join("\n"),
+            "\
+Id             one
+Method         vm.move, version 2
+Arguments      {\"vm\":\"a\"}
+Alert name     vm.VM.a
+State          failed
+Progress       Failed
+  Stages done  [####################] 2 of 2
+Attempt        2 of 3
+Claims         vm a (update)
+Weight         3
+Registered     2026-01-02T03:04:05.006Z by uid:0
+Not before     2026-01-02T04:00:00.000Z
+After          zero (completed or failed)
+First started  2026-01-02T04:00:00.001Z
+Finished       2026-01-02T04:00:01.000Z
+Executor       vm
+Cursor         9
+Error: no (vmGone, 3001)
+  Traceback:
+    File a
+      line 1
+Errors that did not end it:
+  Non-fatal error 2026-01-02T04:00:00.100Z: slow (3002)
+  Non-fatal error 2026-01-02T04:00:00.200Z: late (tooLate, 3003)
+    by: 7
+Children:
+  child-1  running
+  child-2  no longer kept"
+        );
+    }
+
+    #[test]
+    fn interrupted_attempts_do_not_count() {
+        let mut operation: Operation = serde_json::from_str(OPERATION).unwrap();
+        operation.max_attempts = 1;
+        assert_eq!(attempt(&operation), "2, with interruptions; 1 without");
+        operation.attempt = 0;
+        assert_eq!(attempt(&operation), "");
     }
 }

@@ -8,7 +8,7 @@ use crate::cli::arguments::StatusArguments;
 use crate::cli::connection::connect;
 use crate::cli::error::CliError;
 use crate::cli::exit::Exit;
-use crate::cli::output::Output;
+use crate::cli::output::{Line, Output};
 use crate::cli::table::facts;
 
 pub(super) async fn run(arguments: StatusArguments) -> Result<Exit, CliError> {
@@ -19,7 +19,7 @@ pub(super) async fn run(arguments: StatusArguments) -> Result<Exit, CliError> {
     Ok(Exit::Done)
 }
 
-fn lines(target: &str, status: &SystemStatus) -> Vec<String> {
+fn lines(target: &str, status: &SystemStatus) -> Vec<Line> {
     let counts = status.counts.iter().filter(|(_, count)| **count > 0);
     let counts: Vec<String> = counts
         .map(|(state, count)| format!("{count} {state}"))
@@ -53,5 +53,6 @@ fn lines(target: &str, status: &SystemStatus) -> Vec<String> {
         );
         rows.push(("Executor", load));
     }
-    facts(&rows)
+    let rows = rows.into_iter().map(|(name, text)| (name, text.into()));
+    facts(rows.collect())
 }

@@ -1,18 +1,36 @@
-//! `tasks`: the operations that are not done.
+//! `tasks`: the operations that are not done; of one resource in the order in which they will run.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use opstead_client::schema::params::{OperationsListParams, PAGE_SIZE_MOST};
-use opstead_client::schema::{Operation, OperationState, TaskInfo};
+use opstead_client::schema::{Claim, Operation, Resource, TaskInfo};
 use opstead_client::{Client, Error};
 
 use crate::cli::arguments::TasksArguments;
 use crate::cli::connection::connect;
 use crate::cli::error::CliError;
 use crate::cli::exit::Exit;
-use crate::cli::output::Output;
-use crate::cli::table::table;
+use crate::cli::output::{Line, Output};
+use crate::cli::pages::{self, open_states};
+use crate::cli::table::{Cell, Column, table};
 use crate::cli::words;
+
+const COLUMNS: [Column; 5] = [
+    Column::name("ID"),
+    Column::text("METHOD"),
+    Column::whole("STATE"),
+    Column::text("PROGRESS"),
+    Column::text("ARGUMENTS"),
+];
+
+const COLUMNS_OF_RESOURCE: [Column; 6] = [
+    Column::text("OPERATION"),
+    Column::text("RESOURCE"),
+    Column::whole("STATE"),
+    Column::whole("START"),
+    Column::whole("FINISH"),
+    Column::name("ID"),
+];
 
 /// How many pages of operations are read to say how far each task is; beyond, a person reads no
 /// further.
@@ -21,12 +39,16 @@ const PAGES_MOST: usize = 5;
 pub(super) async fn run(arguments: TasksArguments) -> Result<Exit, CliError> {
     let output = Output::new(arguments.daemon.json);
     let client = connect(&arguments.daemon).await?;
+    if let Some(resource) = &arguments.resource {
+        on_resource(&client, &arguments, resource, output).await?;
+        return Ok(Exit::Done);
+    }
     let tasks = client.get_running_tasks(arguments.filter.filter()).await?;
     let operations = match output.is_json() {
         true => BTreeMap::new(),
         false => open_operations(&client, &tasks).await?,
     };
-    output.show(&tasks, || lines(&tasks, &operations))?;
+    output.show(&tasks, || lines(&tasks, &operations, output))?;
     Ok(Exit::Done)
 }
 
@@ -36,12 +58,8 @@ async fn open_operations(
     tasks: &[TaskInfo],
 ) -> Result<BTreeMap<String, Operation>, Error> {
     let mut missing: BTreeSet<&str> = tasks.iter().map(|task| task.id.as_str()).collect();
-    let open = OperationState::ALL
-        .iter()
-        .copied()
-        .filter(|state| !state.has_ended());
     let mut params = OperationsListParams {
-        states: Some(open.collect()),
+        states: Some(open_states()),
         page_size: PAGE_SIZE_MOST,
         ..OperationsListParams::default()
     };
@@ -64,22 +82,79 @@ async fn open_operations(
     Ok(found)
 }
 
-fn lines(tasks: &[TaskInfo], operations: &BTreeMap<String, Operation>) -> Vec<String> {
+fn lines(
+    tasks: &[TaskInfo],
+    operations: &BTreeMap<String, Operation>,
+    output: Output,
+) -> Vec<Line> {
     if tasks.is_empty() {
-        return vec!["Nothing is outstanding.".to_owned()];
+        return vec!["Nothing is outstanding.".into()];
     }
-    let row = |task: &TaskInfo| {
+    let row = |task: &TaskInfo| -> Vec<Cell> {
         let operation = operations.get(&task.id);
-        let state = operation.map(|found| found.state.to_string());
+        let state = operation.map(|found| words::state(found.state));
         let progress = operation.map(|found| words::progress(&found.operation_info));
         vec![
-            task.id.clone(),
-            task.method_name.clone(),
+            task.id.as_str().into(),
+            task.method_name.as_str().into(),
             state.unwrap_or_default(),
-            progress.unwrap_or_default(),
-            task.kwargs.get().to_owned(),
+            progress.unwrap_or_default().into(),
+            task.kwargs.get().into(),
         ]
     };
-    let rows: Vec<_> = tasks.iter().map(row).collect();
-    table(&["ID", "METHOD", "STATE", "PROGRESS", "ARGUMENTS"], &rows)
+    let rows = tasks.iter().map(row).collect();
+    table(&COLUMNS, rows, output.columns())
+}
+
+/// What is outstanding on a resource, in the daemon's order.
+async fn on_resource(
+    client: &Client,
+    arguments: &TasksArguments,
+    resource: &Resource,
+    output: Output,
+) -> Result<(), CliError> {
+    let params = OperationsListParams {
+        states: Some(open_states()),
+        resource: Some(resource.clone()),
+        ..OperationsListParams::default()
+    };
+    let mut listed = pages::operations(client, params, arguments.limit).await?;
+    // The filter is for ids, as it is without a resource; the daemon's own is for alert names.
+    if !arguments.filter.is_everything() {
+        let ids = listed.found.iter().map(|found| found.id.clone()).collect();
+        let matches = client.test_filter(arguments.filter.filter(), Some(ids));
+        let matches: BTreeSet<String> = matches.await?.into_iter().collect();
+        listed.found.retain(|found| matches.contains(&found.id));
+    }
+    output.show(&listed.found, || {
+        lines_of_resource(resource, &listed.found, output)
+    })?;
+    listed.say_if_more(arguments.limit);
+    Ok(())
+}
+
+fn lines_of_resource(resource: &Resource, operations: &[Operation], output: Output) -> Vec<Line> {
+    if operations.is_empty() {
+        let Resource { kind, id } = resource;
+        return vec![format!("Nothing is outstanding on {kind} {id}.").into()];
+    }
+    let row = |operation: &Operation| -> Vec<Cell> {
+        let mut claims: Vec<&Claim> = operation.claims.iter().collect();
+        // First the one that was asked about; sorting keeps the others in their order.
+        claims.sort_by_key(|claim| claim.kind != resource.kind || claim.id != resource.id);
+        let each = |words: fn(&Claim) -> String| {
+            let words: Vec<String> = claims.iter().map(|claim| words(claim)).collect();
+            Cell::from(words.join(", "))
+        };
+        vec![
+            each(|claim| claim.operation.to_string()),
+            each(|claim| format!("{} {}", claim.kind, claim.id)),
+            words::state(operation.state),
+            words::started(operation.started_at),
+            words::finished(operation.finished_at),
+            operation.id.as_str().into(),
+        ]
+    };
+    let rows = operations.iter().map(row).collect();
+    table(&COLUMNS_OF_RESOURCE, rows, output.columns())
 }

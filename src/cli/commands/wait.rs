@@ -1,6 +1,7 @@
 //! `wait`: the first alert from now on.
 
 use opstead_client::SubscribeOptions;
+use opstead_client::schema::Alert;
 use tokio::time::timeout;
 
 use super::watch::line;
@@ -8,18 +9,25 @@ use crate::cli::arguments::WaitArguments;
 use crate::cli::connection::connect;
 use crate::cli::error::CliError;
 use crate::cli::exit::Exit;
+use crate::cli::interrupt::until_interrupted;
 use crate::cli::output::Output;
 
 pub(super) async fn run(arguments: WaitArguments) -> Result<Exit, CliError> {
     let output = Output::new(arguments.daemon.json);
+    let Some(alert) = until_interrupted(first(arguments)).await? else {
+        let hint = "opstead tasks shows what goes on".to_owned();
+        return Err(CliError::Interrupted { hint });
+    };
+    output.show(&alert, || vec![line(&alert)])?;
+    Ok(Exit::Done)
+}
+
+async fn first(arguments: WaitArguments) -> Result<Alert, CliError> {
     let client = connect(&arguments.daemon).await?;
     let options = SubscribeOptions::new(arguments.filter());
     let within = arguments.timeout;
     let mut subscription = client.subscribe(options).await?;
     // A connection that is lost meanwhile loses no event: the subscription resumes.
-    let alert = timeout(within, subscription.next())
-        .await
-        .map_err(|_| CliError::NoEvent { within })??;
-    output.show(&alert, || vec![line(&alert)])?;
-    Ok(Exit::Done)
+    let alert = timeout(within, subscription.next()).await;
+    Ok(alert.map_err(|_| CliError::NoEvent { within })??)
 }

@@ -6,9 +6,10 @@ use super::{Answer, Decision, canceled, ended, event, failed};
 use crate::command::{Lease, Reply, Verdict};
 use crate::conditions::{Steady, Timer};
 use crate::event::{Change, Cursor, EventBody};
+use crate::failure::Failure;
 use crate::operation::{
-    DESCRIPTIONS, Failure, InfoUpdate, LastError, NonFatalError, OnInterrupt, Operation,
-    OperationInfo, OperationState, Time,
+    DESCRIPTIONS, InfoUpdate, LastError, NonFatalError, OnInterrupt, Operation, OperationInfo,
+    OperationState, Time,
 };
 use crate::refusal::{Fault, Refusal};
 use crate::state::{Limits, State};

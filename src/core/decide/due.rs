@@ -7,8 +7,9 @@ use super::attempt::{attempt_failed, interrupted};
 use super::{cancel_requested, canceled, ended, event, failed, started};
 use crate::command::Moment;
 use crate::event::{Change, Cursor, EventBody};
+use crate::failure::Failure;
 use crate::json::Json;
-use crate::operation::{Failure, Operation, OperationState};
+use crate::operation::{Operation, OperationState};
 use crate::refusal::{Reason, Refusal};
 use crate::state::{Executor, State};
 

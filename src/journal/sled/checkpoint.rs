@@ -126,26 +126,42 @@ pub(super) fn write(
     })
 }
 
-/// The checkpoints in a folder, the newest first. Unfinished ones are removed.
+/// The finished checkpoints in a folder, the newest first.
 pub(super) fn list(folder: &Path) -> io::Result<Vec<PathBuf>> {
+    let mut found = files(folder)?;
+    found.retain(|path| !is_unfinished(path));
+    found.sort_unstable_by(|left, right| right.cmp(left));
+    Ok(found)
+}
+
+/// Removes what a crash has left of checkpoints that were just being written.
+pub(super) fn remove_unfinished(folder: &Path) -> io::Result<()> {
+    let mut found = files(folder)?;
+    found.retain(|path| is_unfinished(path));
+    found.iter().try_for_each(fs::remove_file)
+}
+
+/// The cursor in a checkpoint's name.
+pub(super) fn head_of(path: &Path) -> Option<Cursor> {
+    let name = path.file_name()?.to_str()?;
+    name.strip_prefix(PREFIX)?.parse().ok()
+}
+
+fn files(folder: &Path) -> io::Result<Vec<PathBuf>> {
     let mut found = Vec::new();
     for entry in fs::read_dir(folder)? {
         let path = entry?.path();
         let name = path.file_name().and_then(|name| name.to_str());
-        if !name.is_some_and(|name| name.starts_with(PREFIX)) {
-            continue;
-        }
-        if path
-            .extension()
-            .is_some_and(|extension| extension == TEMPORARY)
-        {
-            fs::remove_file(&path)?;
-        } else {
+        if name.is_some_and(|name| name.starts_with(PREFIX)) {
             found.push(path);
         }
     }
-    found.sort_unstable_by(|left, right| right.cmp(left));
     Ok(found)
+}
+
+fn is_unfinished(path: &Path) -> bool {
+    path.extension()
+        .is_some_and(|extension| extension == TEMPORARY)
 }
 
 /// Reads a checkpoint to its end and gives what opening needs of it, the archive index group by

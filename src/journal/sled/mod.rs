@@ -9,7 +9,9 @@ mod block;
 mod checkpoint;
 mod durable;
 mod envelope;
+mod inspect;
 mod keys;
+mod lock;
 mod marker;
 mod open;
 mod reader;
@@ -36,6 +38,8 @@ use self::space::Space;
 use self::tail::Tail;
 use super::{AppendError, Block, Journal, Reader};
 
+pub use inspect::{CheckpointReport, Damage, InspectError, Inspection, InspectionReport};
+pub use lock::Stopped;
 pub use open::{OpenError, OpenReport, Options};
 
 /// The marker is written anew after so many blocks, and more often right after opening.
@@ -287,6 +291,18 @@ pub fn abort_when_storage_panics() {
         let thread = std::thread::current();
         if thread.name().is_some_and(|name| name.starts_with("sled-")) {
             std::process::abort();
+        }
+    }));
+}
+
+/// Keeps panics of sled off stderr, for who tells of them in words of its own: sled panics on
+/// damaged files.
+pub fn silence_storage_panics() {
+    let report = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        let is_of_sled = |place: &std::panic::Location<'_>| place.file().contains("/sled-");
+        if !panic.location().is_some_and(is_of_sled) {
+            report(panic);
         }
     }));
 }

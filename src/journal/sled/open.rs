@@ -1,18 +1,15 @@
 //! Opening a data folder: lock, marker, sled, checkpoint, and the blocks after it, each refused
 //! with a clear error rather than guessed about.
 
-use std::fs::{self, File};
+use std::fs;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{self, RecvTimeoutError};
-use std::sync::{Mutex, RwLock};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use opstead_core::Cursor;
-use rustix::fs::{FlockOperation, flock};
-use rustix::io::Errno;
 use sled::Db;
 use thiserror::Error;
 use tracing::warn;
@@ -20,18 +17,14 @@ use tracing::warn;
 use super::checkpoint;
 use super::durable::{DataFiles, sync_folder};
 use super::keys::LOG_ID_KEY;
+use super::lock::{FolderLock, wait_for_previous};
 use super::marker::Marker;
 use super::reader::Shared;
-use super::scan;
+use super::scan::{Scanned, scan};
 use crate::journal::{Fingerprint, ReadError, fingerprint};
 
-const LOCK: &str = "lock";
-const LOG: &str = "log";
-
-/// How long a lock may take to become free. One that somebody holds on purpose stays held; one that
-/// is merely left over goes soon: a child process that is just being started has a copy of every
-/// open file, and threads of a failed sled end a little later than it does.
-const LEFT_OVER: Duration = Duration::from_secs(1);
+/// The folder of sled in the data folder.
+pub(super) const LOG: &str = "log";
 
 /// How a journal is to be run.
 #[derive(Clone, Debug)]
@@ -168,28 +161,67 @@ pub(super) struct Opened {
     pub(super) report: OpenReport,
 }
 
-/// Our own lock on a data folder.
-pub(super) struct FolderLock(File);
-
-impl Drop for FolderLock {
-    fn drop(&mut self) {
-        // Closing is not enough while a child process that is just being started has a copy.
-        let _ = flock(&self.0, FlockOperation::Unlock);
-    }
-}
-
 /// Opens a data folder, on a thread of its own so that neither a panic nor a hang in sled takes
 /// the caller along.
 pub(super) fn open(folder: &Path, options: &Options) -> Result<Opened, OpenError> {
     fs::create_dir_all(folder)?;
     let folder = folder.canonicalize()?;
-    let lock = lock(&folder)?;
-    let (sender, receiver) = mpsc::channel();
+    let lock = FolderLock::take(&folder)?;
     let own_options = options.clone();
+    in_time(options, move || open_locked(folder, lock, &own_options))
+}
+
+/// Opens what is readable of a folder that does not open as a whole: its log up to the first damage.
+/// It is to be read only, and no original: opening may change it.
+pub(super) fn open_damaged(folder: &Path, options: &Options) -> Result<Shared, OpenError> {
+    let folder = folder.canonicalize()?;
+    let lock = FolderLock::take(&folder)?;
+    let own_options = options.clone();
+    in_time(options, move || {
+        let marker = Marker::read(&folder).ok().flatten();
+        let log = folder.join(LOG);
+        if !log.join("db").exists() {
+            let log_id = marker.map(|marker| marker.log_id).unwrap_or_default();
+            return Err(OpenError::Missing { log_id });
+        }
+        let mut report = OpenReport::default();
+        let db = open_database(&log, &own_options, &mut report)?;
+        let marker = match (db.get(LOG_ID_KEY)?, marker) {
+            (Some(named), Some(marker)) if named == marker.log_id.as_bytes() => marker,
+            (Some(named), _) => Marker::new(String::from_utf8_lossy(&named).into_owned()),
+            (None, marker) => marker.unwrap_or_else(|| Marker::new(String::new())),
+        };
+        let mut scanned = Scanned::default();
+        // Why the folder does not open is known already; what was found before is wanted.
+        let _known = scan(
+            &folder,
+            &db,
+            &marker,
+            &own_options,
+            &mut report,
+            &mut scanned,
+        );
+        Ok(Shared::new(
+            folder,
+            db,
+            marker.log_id,
+            &own_options,
+            scanned,
+            lock,
+        ))
+    })
+}
+
+/// Runs what opens sled on a thread of its own, with a deadline.
+fn in_time<T: Send + 'static>(
+    options: &Options,
+    open: impl FnOnce() -> Result<T, OpenError> + Send + 'static,
+) -> Result<T, OpenError> {
+    let (sender, receiver) = mpsc::channel();
     thread::Builder::new()
         .name("journal-open".into())
         .spawn(move || {
-            let opened = without_panic(|| open_locked(folder, lock, &own_options));
+            let opened = without_panic(open);
             // Nobody waits any more after the deadline.
             let _ = sender.send(opened.and_then(|opened| opened));
         })?;
@@ -226,63 +258,25 @@ fn open_locked(folder: PathBuf, lock: FolderLock, options: &Options) -> Result<O
         let log_id = marker.log_id;
         return Err(OpenError::Missing { log_id });
     }
-    let (tail, newest) = scan::scan(&folder, &db, &marker, options, &mut report)?;
+    checkpoint::remove_unfinished(&folder)?;
+    let mut scanned = Scanned::default();
+    scan(&folder, &db, &marker, options, &mut report, &mut scanned)?;
     if report.cut_after.is_some() {
         db.flush()?;
         files.sync()?;
     }
-    if marker.acknowledged != tail.head {
-        marker.acknowledged = tail.head;
+    if marker.acknowledged != scanned.tail.head {
+        marker.acknowledged = scanned.tail.head;
         marker.write(&folder)?;
     }
-    let shared = Shared {
-        folder,
-        db,
-        log_id: marker.log_id.clone(),
-        fingerprint: options.fingerprint,
-        tail: RwLock::new(tail),
-        newest_checkpoint: Mutex::new(newest),
-        writing_checkpoint: Mutex::default(),
-        archive_cache: Mutex::default(),
-        _lock: lock,
-    };
+    let log_id = marker.log_id.clone();
+    let shared = Shared::new(folder, db, log_id, options, scanned, lock);
     Ok(Opened {
         shared,
         files,
         marker,
         report,
     })
-}
-
-/// Our own lock, so that a second daemon is told so in plain words. The file stays.
-fn lock(folder: &Path) -> Result<FolderLock, OpenError> {
-    let file = File::options()
-        .create(true)
-        .truncate(false)
-        .write(true)
-        .open(folder.join(LOCK))?;
-    if lock_soon(&file)? {
-        Ok(FolderLock(file))
-    } else {
-        Err(OpenError::InUse {
-            folder: folder.to_owned(),
-        })
-    }
-}
-
-/// Whether the lock could be had within [`LEFT_OVER`].
-fn lock_soon(file: &File) -> io::Result<bool> {
-    let started = Instant::now();
-    loop {
-        match flock(file, FlockOperation::NonBlockingLockExclusive) {
-            Ok(()) => return Ok(true),
-            Err(Errno::WOULDBLOCK) if started.elapsed() < LEFT_OVER => {
-                thread::sleep(Duration::from_millis(10));
-            }
-            Err(Errno::WOULDBLOCK) => return Ok(false),
-            Err(error) => return Err(error.into()),
-        }
-    }
 }
 
 /// Names the log of a new folder. The marker comes last: without it the next start begins anew.
@@ -334,21 +328,6 @@ fn open_database(log: &Path, options: &Options, report: &mut OpenReport) -> Resu
     open()
 }
 
-/// Waits until sled is closed: a journal of this process that was dropped, or an attempt to open it
-/// that failed just now. Other daemons are kept away by our own lock. If it stays open after all,
-/// sled says so.
-fn wait_for_previous(log: &Path) -> io::Result<()> {
-    let database = log.join("db");
-    if database.exists() {
-        let file = File::open(database)?;
-        if lock_soon(&file)? {
-            // Closing is not enough, as with our own lock.
-            flock(&file, FlockOperation::Unlock)?;
-        }
-    }
-    Ok(())
-}
-
 fn remove_snapshots(log: &Path, only_unfinished: bool) -> io::Result<usize> {
     let mut removed = 0;
     for entry in fs::read_dir(log)? {
@@ -364,7 +343,7 @@ fn remove_snapshots(log: &Path, only_unfinished: bool) -> io::Result<usize> {
 }
 
 /// Runs what may panic on damaged files, which sled does.
-fn without_panic<T>(run: impl FnOnce() -> T) -> Result<T, OpenError> {
+pub(super) fn without_panic<T>(run: impl FnOnce() -> T) -> Result<T, OpenError> {
     catch_unwind(AssertUnwindSafe(run)).map_err(|panic| {
         let text = panic
             .downcast_ref::<String>()

@@ -16,7 +16,9 @@ use sled::Db;
 use super::block::{decode_archive, decode_record, open_block};
 use super::checkpoint::{self, Group, Header, Place};
 use super::keys::{self, Kind, Values};
-use super::open::FolderLock;
+use super::lock::FolderLock;
+use super::open::Options;
+use super::scan::Scanned;
 use super::tail::{Kept, Tail};
 use crate::journal::{Archive, Block, Checkpoint, Entry, Fingerprint, ReadError, Reader};
 
@@ -32,19 +34,40 @@ pub(super) struct Shared {
     pub(super) db: Db,
     pub(super) log_id: String,
     pub(super) fingerprint: Fingerprint,
-    pub(super) tail: RwLock<Tail>,
-    pub(super) newest_checkpoint: Mutex<Option<Place>>,
+    tail: RwLock<Tail>,
+    newest_checkpoint: Mutex<Option<Place>>,
     /// Held while a checkpoint is written: one at a time.
-    pub(super) writing_checkpoint: Mutex<()>,
-    pub(super) archive_cache: Mutex<ArchiveCache>,
+    writing_checkpoint: Mutex<()>,
+    archive_cache: Mutex<ArchiveCache>,
     /// Keeps other processes away for as long as sled is open.
-    pub(super) _lock: FolderLock,
+    _lock: FolderLock,
 }
 
 /// Records of the blocks looked at last.
-pub(super) type ArchiveCache = VecDeque<(Cursor, Arc<Vec<Json>>)>;
+type ArchiveCache = VecDeque<(Cursor, Arc<Vec<Json>>)>;
 
 impl Shared {
+    pub(super) fn new(
+        folder: PathBuf,
+        db: Db,
+        log_id: String,
+        options: &Options,
+        scanned: Scanned,
+        lock: FolderLock,
+    ) -> Self {
+        Self {
+            folder,
+            db,
+            log_id,
+            fingerprint: options.fingerprint,
+            tail: RwLock::new(scanned.tail),
+            newest_checkpoint: Mutex::new(scanned.newest),
+            writing_checkpoint: Mutex::default(),
+            archive_cache: Mutex::default(),
+            _lock: lock,
+        }
+    }
+
     pub(super) fn tail(&self) -> RwLockReadGuard<'_, Tail> {
         self.tail
             .read()

@@ -16,49 +16,34 @@ use super::open::{OpenError, OpenReport, Options};
 use super::tail::{Ring, Tail};
 use crate::journal::Entry;
 
-/// Finds out how the log stands.
+/// How the log stands: all of it, or up to where something is wrong.
+#[derive(Default)]
+pub(super) struct Scanned {
+    pub(super) tail: Tail,
+    pub(super) newest: Option<Place>,
+}
+
+/// Finds out how the log stands. What was found before an error is in `scanned`, too.
 pub(super) fn scan(
     folder: &Path,
     db: &Db,
     marker: &Marker,
     options: &Options,
     report: &mut OpenReport,
-) -> Result<(Tail, Option<Place>), OpenError> {
+    scanned: &mut Scanned,
+) -> Result<(), OpenError> {
     let oldest = keys::oldest_block(db)?.map(|first| first - 1);
-    let mut tail = Tail::default();
-    let mut newest = None;
-    for path in checkpoint::list(folder)? {
-        let mut archive = Tail::default();
-        let what = match checkpoint::verify(&path, |group| take_in(&mut archive, &group)) {
-            Ok((_, header)) if header.log_id != marker.log_id => "it is of another log".into(),
-            Ok((_, header)) if oldest.is_some_and(|oldest| header.head < oldest) => {
-                "the log does not reach back to it".into()
-            }
-            Ok((place, header)) => {
-                tail = Tail {
-                    head: header.log_head,
-                    checksum: header.checksum,
-                    written_bytes: header.written_bytes,
-                    ..archive
-                };
-                report.checkpoint = Some(place.head);
-                newest = Some(place);
-                break;
-            }
-            Err(what) => what,
-        };
-        warn!(path = %path.display(), what, "a checkpoint is passed over");
-        report.checkpoints_skipped += 1;
-    }
-    match oldest {
-        Some(oldest) if newest.is_none() && oldest > 0 => {
+    begin(folder, &marker.log_id, oldest, report, scanned)?;
+    let Scanned { tail, newest } = scanned;
+    tail.ring = Ring::new(options.ring_bytes);
+    if let Some(oldest) = oldest {
+        set_beginning(db, oldest, tail)?;
+        if newest.is_none() && oldest > 0 {
             return Err(OpenError::NoCheckpoint { oldest });
         }
-        Some(oldest) => set_beginning(db, oldest, &mut tail)?,
-        None => {}
     }
-    check_joint(db, &tail)?;
-    follow(db, &mut tail, report)?;
+    check_joint(db, tail)?;
+    follow(db, tail, report)?;
     let acknowledged = marker.acknowledged;
     if tail.head < acknowledged || (oldest.is_none() && tail.head > 0) {
         let head = if oldest.is_none() { 0 } else { tail.head };
@@ -71,8 +56,41 @@ pub(super) fn scan(
         warn!(cut_after, parts, "an unfinished end of the log is cut off");
         db.apply_batch(batch)?;
     }
-    tail.ring = Ring::new(options.ring_bytes);
-    Ok((tail, newest))
+    Ok(())
+}
+
+/// Begins with the newest checkpoint that is whole.
+fn begin(
+    folder: &Path,
+    log_id: &str,
+    oldest: Option<Cursor>,
+    report: &mut OpenReport,
+    scanned: &mut Scanned,
+) -> Result<(), OpenError> {
+    for path in checkpoint::list(folder)? {
+        let mut archive = Tail::default();
+        let what = match checkpoint::verify(&path, |group| take_in(&mut archive, &group)) {
+            Ok((_, header)) if header.log_id != log_id => "it is of another log".into(),
+            Ok((_, header)) if oldest.is_some_and(|oldest| header.head < oldest) => {
+                "the log does not reach back to it".into()
+            }
+            Ok((place, header)) => {
+                scanned.tail = Tail {
+                    head: header.log_head,
+                    checksum: header.checksum,
+                    written_bytes: header.written_bytes,
+                    ..archive
+                };
+                report.checkpoint = Some(place.head);
+                scanned.newest = Some(place);
+                return Ok(());
+            }
+            Err(what) => what,
+        };
+        warn!(path = %path.display(), what, "a checkpoint is passed over");
+        report.checkpoints_skipped += 1;
+    }
+    Ok(())
 }
 
 /// Takes in a piece of a checkpoint's archive index.

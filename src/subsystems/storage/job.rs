@@ -27,11 +27,18 @@ pub(super) enum ImageState {
     Creating,
     /// It is there and whole.
     Ok,
+    /// Another image is being merged into it.
+    Merging,
+    /// A merge into it did not end: it is to be read only through the image that was merged.
+    Degraded,
+    /// It is corrupt.
+    Broken,
     /// There is none of that name, or none any more.
     Deleted,
 }
 
-/// Data bytes copied out of all; holes do not count.
+/// Data bytes copied out of all; holes do not count. Where `qemu-img` copies, they follow from its
+/// percentage and from the space that the source takes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Bytes {
@@ -77,6 +84,10 @@ impl Job {
         self.task.operation_id()
     }
 
+    pub(super) fn attempt(&self) -> u32 {
+        self.task.attempt()
+    }
+
     /// Whether an earlier attempt of the same operation may have got anywhere.
     pub(super) fn is_repeated(&self) -> bool {
         self.task.attempt() > 1
@@ -98,13 +109,27 @@ impl Job {
         if moment <= Instant::now() {
             return Ok(());
         }
+        self.wait_for(async { tokio::time::sleep_until(moment.into()).await })
+    }
+
+    /// Waits for a future to be done, or drops it and returns [`StorageError::Canceled`] as soon as
+    /// the attempt should stop.
+    pub(super) fn wait_for<T>(&self, future: impl Future<Output = T>) -> Result<T, StorageError> {
+        self.check()?;
         self.runtime.block_on(async {
             tokio::select! {
+                // What is done counts, and what need not wait is not seen to wait.
+                biased;
+                done = future => Ok(done),
                 () = self.task.canceled() => Err(StorageError::Canceled),
                 () = self.abandoned.cancelled() => Err(StorageError::Canceled),
-                () = tokio::time::sleep_until(moment.into()) => Ok(()),
             }
         })
+    }
+
+    /// The runtime that the attempt may use.
+    pub(super) fn runtime(&self) -> &Handle {
+        &self.runtime
     }
 
     /// Tells how far the attempt has come. The work is one stage, which the engine completes.
@@ -150,6 +175,14 @@ impl Report {
         }
     }
 
+    /// Begun, and nobody knows how long it takes.
+    pub(super) fn of_unknown_length(image_state: ImageState) -> Self {
+        Self {
+            percentage: -1.0,
+            ..Self::begun(image_state)
+        }
+    }
+
     /// All done.
     pub(super) fn finished(image_state: ImageState) -> Self {
         Self {
@@ -158,7 +191,7 @@ impl Report {
         }
     }
 
-    /// Some of the data copied.
+    /// Some of the data copied into a new image.
     pub(super) fn copied(bytes: Bytes) -> Self {
         Self {
             percentage: bytes.percentage(),
@@ -166,9 +199,25 @@ impl Report {
             ..Self::begun(ImageState::Creating)
         }
     }
+
+    /// All of the data copied into a new image, and not all of it on disk.
+    pub(super) fn syncing(bytes: Bytes) -> Self {
+        Self {
+            stage_description: "putting the image on disk",
+            ..Self::copied(bytes)
+        }
+    }
 }
 
 impl Bytes {
+    /// That part of a total that is known only as a percentage.
+    pub(super) fn part(percentage: f64, total: u64) -> Self {
+        Self {
+            done: (total as f64 * percentage / 100.0) as u64,
+            total,
+        }
+    }
+
     fn percentage(self) -> f64 {
         if self.total == 0 {
             100.0

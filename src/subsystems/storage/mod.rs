@@ -1,8 +1,10 @@
-//! The subsystem `storage`: raw images, which are files in one pool folder.
+//! The subsystem `storage`: raw and qcow2 images, which are files in one pool folder. What is qcow2
+//! is the business of the program `qemu-img`; without it raw images work all the same.
 //!
 //! An image appears under its name only when it is whole and on disk, so there is never half an
-//! image to be seen, whatever happens meanwhile. Every operation can be repeated: an attempt that
-//! finds the work of an earlier attempt of the same operation finished says so and is done. All
+//! image to be seen, whatever happens meanwhile. Every operation but a merge can be repeated: an
+//! attempt that finds the work of an earlier attempt of the same operation finished says so and is
+//! done. All
 //! file work runs on blocking threads; none of it outlives the attempt it belongs to for longer
 //! than one chunk.
 //!
@@ -23,15 +25,37 @@ use crate::engine::executor::{Executor, QueryContext, TaskContext, Work};
 
 mod methods;
 
+mod arguments;
+
 mod operations;
+
+mod making;
+
+mod merge;
+
+mod check;
+
+mod info;
 
 mod job;
 
 mod pool;
 
+mod image;
+
+mod header;
+
+mod chain;
+
+mod gate;
+
 mod partial;
 
+mod record;
+
 mod origin;
+
+mod damage;
 
 mod copy;
 
@@ -39,8 +63,13 @@ mod throttle;
 
 mod import;
 
+mod qemu;
+
+mod run;
+
 mod error;
 
+use gate::Gate;
 use import::ImportFolders;
 use job::Job;
 use operations::Workshop;
@@ -56,18 +85,26 @@ pub struct StorageConfig {
     pub import_folders: Vec<PathBuf>,
     /// How many operations run at once.
     pub capacity: u32,
-    /// How fast all copies and imports together may write, at least 1; none: as fast as they can.
+    /// How fast all copies, imports and merges together may write, at least 1; none: as fast as
+    /// they can.
     pub copy_bytes_per_second: Option<u64>,
+    /// The program `qemu-img`: a name that is looked for in `PATH`, or an absolute path. It may be
+    /// missing.
+    pub qemu_img: PathBuf,
+    /// Our own program, of which `exec-guard` is a command.
+    pub guard: PathBuf,
 }
 
 impl StorageConfig {
     /// A pool with four operations at once, without imports and without a limit on copying.
-    pub fn new(pool: impl Into<PathBuf>) -> Self {
+    pub fn new(pool: impl Into<PathBuf>, guard: impl Into<PathBuf>) -> Self {
         Self {
             pool: pool.into(),
             import_folders: Vec::new(),
             capacity: 4,
             copy_bytes_per_second: None,
+            qemu_img: "qemu-img".into(),
+            guard: guard.into(),
         }
     }
 }
@@ -81,8 +118,9 @@ pub struct Storage {
 impl Storage {
     /// Opens the pool, keeps everybody else out of it, and removes what a crash has left unfinished.
     ///
-    /// Fails with `WouldBlock` when the pool is in use, with `InvalidInput` for a limit of 0, and
-    /// with what the system says about a folder that cannot be used.
+    /// Fails with `WouldBlock` when the pool is in use, with `InvalidInput` for a limit of 0 or a
+    /// relative path to `qemu-img`, and with what the system says about a folder that cannot be
+    /// used.
     pub fn open(config: StorageConfig) -> io::Result<Self> {
         let rate = config
             .copy_bytes_per_second
@@ -93,10 +131,19 @@ impl Storage {
                 })
             })
             .transpose()?;
+        if config.qemu_img.components().count() > 1 && !config.qemu_img.is_absolute() {
+            let message = "qemu_img must be a name or an absolute path";
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, message));
+        }
         let workshop = Workshop {
-            pool: Arc::new(Pool::open(&config.pool)?),
+            // First what makes nothing.
             import_folders: ImportFolders::open(&config.import_folders)?,
+            pool: Arc::new(Pool::open(&config.pool)?),
             throttle: rate.map(Throttle::new),
+            gate: Gate::default(),
+            qemu_img: config.qemu_img,
+            guard: config.guard,
+            capacity: config.capacity,
         };
         Ok(Self {
             workshop: Arc::new(workshop),

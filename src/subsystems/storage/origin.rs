@@ -7,22 +7,17 @@
 //! removed at the next opening.
 
 use std::fs::{File, Metadata};
-use std::io::{self, Read, Write};
-use std::os::fd::{AsFd, OwnedFd};
+use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::time::UNIX_EPOCH;
 
-use rustix::fs::{AtFlags, Mode, OFlags, fsync, openat, renameat, statat, unlinkat};
-use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
 
-/// The records of the pool's images, one file each under the image's name.
-pub(super) struct Origins {
-    folder: OwnedFd,
-}
+use super::arguments::ImageName;
+use super::record::{Records, Scratch};
 
-/// A record is small; what is longer is none.
-const RECORD_MAX_BYTES: u64 = 8 << 10;
+/// The records of the pool's images.
+pub(super) struct Origins(pub(super) Records);
 
 #[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -50,81 +45,30 @@ impl Origin {
 }
 
 impl Origins {
-    pub(super) fn new(folder: OwnedFd) -> Self {
-        Self { folder }
-    }
-
-    pub(super) fn folder(&self) -> &OwnedFd {
-        &self.folder
-    }
-
     /// Records, durably, that the operation made this file and is about to give it the name.
-    /// `scratch` is a folder of the same file system, `scratch_name` free in it.
     pub(super) fn record(
         &self,
-        image: &str,
+        image: &ImageName,
         file: &File,
         operation_id: &str,
-        scratch: &OwnedFd,
-        scratch_name: &str,
+        scratch: &Scratch<'_>,
     ) -> io::Result<()> {
-        let record = serde_json::to_vec(&Origin::new(operation_id, &file.metadata()?))?;
-        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
-        let mut written = File::from(openat(
-            scratch,
-            scratch_name,
-            flags,
-            Mode::RUSR | Mode::WUSR,
-        )?);
-        let outcome = written
-            .write_all(&record)
-            .and_then(|()| written.sync_all())
-            .and_then(|()| Ok(renameat(scratch, scratch_name, &self.folder, image)?));
-        if outcome.is_err() {
-            // Only tidiness: the next opening removes it as well.
-            let _ = unlinkat(scratch, scratch_name, AtFlags::empty());
-        }
-        outcome?;
-        Ok(fsync(&self.folder)?)
+        let origin = Origin::new(operation_id, &file.metadata()?);
+        self.0.write(image, &origin, scratch)
     }
 
     /// Whether the operation made this very file under that name.
     pub(super) fn is_made_by(
         &self,
-        image: &str,
+        image: &ImageName,
         file: &File,
         operation_id: &str,
     ) -> io::Result<bool> {
-        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
-        let record = match openat(&self.folder, image, flags, Mode::empty()) {
-            Ok(record) => File::from(record),
-            Err(Errno::NOENT) => return Ok(false),
-            Err(error) => return Err(error.into()),
+        let recorded = match self.0.read::<Origin>(image) {
+            // Not readable is not proven.
+            Err(error) if error.kind() == io::ErrorKind::InvalidData => None,
+            other => other?,
         };
-        let mut text = Vec::new();
-        record.take(RECORD_MAX_BYTES).read_to_end(&mut text)?;
-        // Not readable is not proven.
-        let recorded: Option<Origin> = serde_json::from_slice(&text).ok();
         Ok(recorded == Some(Origin::new(operation_id, &file.metadata()?)))
-    }
-
-    /// Forgets who made an image.
-    pub(super) fn forget(&self, image: &str) -> Result<(), Errno> {
-        match unlinkat(&self.folder, image, AtFlags::empty()) {
-            Ok(()) | Err(Errno::NOENT) => Ok(()),
-            Err(error) => Err(error),
-        }
-    }
-
-    /// Forgets who made an image that the pool does not hold.
-    pub(super) fn forget_unless_in(
-        &self,
-        pool: &OwnedFd,
-        image: &std::ffi::CStr,
-    ) -> Result<(), Errno> {
-        match statat(pool.as_fd(), image, AtFlags::SYMLINK_NOFOLLOW) {
-            Err(Errno::NOENT) => unlinkat(&self.folder, image, AtFlags::empty()),
-            other => other.map(drop),
-        }
     }
 }

@@ -26,6 +26,13 @@ impl Throttle {
         (self.bytes_per_second.get() / 10).max(4 << 10)
     }
 
+    /// How fast one of several that keep to a rate of their own may be, so that all of them stay
+    /// within the rate together. What they move is charged by [`Throttle::take_turn`], so that
+    /// whoever takes turns makes do with the rest.
+    pub(super) fn share(&self, of: u32) -> u64 {
+        (self.bytes_per_second.get() / u64::from(of.max(1))).max(1)
+    }
+
     /// Takes the next turn, of so many bytes; returns when it begins. Time that nobody used is not
     /// saved up.
     pub(super) fn take_turn(&self, bytes: u64) -> Instant {

@@ -6,7 +6,7 @@ use opstead::alerts::{Hub, HubLimits};
 use opstead::engine::executor::Executor;
 use opstead::engine::{Engine, EngineConfig, recover};
 use opstead::journal::{Journal, MemoryDisk, MemoryJournal, fingerprint};
-use opstead::rpc::{Api, Config, Limits, RpcServer, Token, convert, method_table};
+use opstead::rpc::{Api, Config, Limits, Listeners, RpcServer, Token, convert, method_table};
 use opstead_client::schema::params::RegisterParams;
 use opstead_client::schema::{InterruptPolicy, MethodDeclaration, MethodKind, Operation, to_json};
 use opstead_client::{AttachOptions, Attachment, Client, ClientConfig, Target};
@@ -147,13 +147,13 @@ impl Daemon {
         )
         .unwrap();
         let api = Api::new(engine.handle.clone(), hub, limits());
+        let mut listeners = Listeners::default();
+        listeners.unix(&folder.path().join("socket")).unwrap();
         let config = Config {
-            listen: None,
-            socket: Some(folder.path().join("socket")),
             limits: Limits::default(),
             ..Config::new(Token::from("a token that is long enough"))
         };
-        let server = RpcServer::start(config, method_table(&api)).unwrap();
+        let server = RpcServer::start(listeners, config, method_table(&api)).unwrap();
         Self { engine, server }
     }
 }

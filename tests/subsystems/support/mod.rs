@@ -16,6 +16,12 @@ use serde_json::Value;
 use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
 
+pub(crate) mod disk;
+pub(crate) mod qemu;
+
+/// Our own program, built by cargo for these tests; it guards the programs that subsystems run.
+pub(crate) const PROGRAM: &str = env!("CARGO_BIN_EXE_opstead");
+
 pub(crate) const MIB: u64 = 1 << 20;
 
 type OnProgress = Box<dyn Fn(&Value) + Send + Sync>;
@@ -27,6 +33,8 @@ pub(crate) struct Attempt {
     number: u32,
     updates: Mutex<Vec<InfoUpdate>>,
     on_progress: OnProgress,
+    /// None: there must be none.
+    errors: Option<Mutex<Vec<Failure>>>,
     pub(crate) cancel: CancellationToken,
     /// Fires when the executor waits for the cancellation.
     pub(crate) awaited: CancellationToken,
@@ -40,6 +48,7 @@ impl Attempt {
             number: 1,
             updates: Mutex::default(),
             on_progress: Box::new(|_| {}),
+            errors: None,
             cancel: CancellationToken::new(),
             awaited: CancellationToken::new(),
         }
@@ -59,6 +68,18 @@ impl Attempt {
     pub(crate) fn on_progress(mut self, callback: impl Fn(&Value) + Send + Sync + 'static) -> Self {
         self.on_progress = Box::new(callback);
         self
+    }
+
+    /// Takes non-fatal errors, which are else a defect.
+    pub(crate) fn taking_errors(mut self) -> Self {
+        self.errors = Some(Mutex::default());
+        self
+    }
+
+    /// The non-fatal errors.
+    pub(crate) fn errors(&self) -> Vec<Failure> {
+        let errors = self.errors.as_ref().expect("taking errors");
+        errors.lock().expect("errors").clone()
     }
 
     pub(crate) async fn run(
@@ -104,7 +125,10 @@ impl Task for Attempt {
     }
 
     fn non_fatal_error(&self, failure: Failure) {
-        panic!("unexpected: {failure:?}");
+        match &self.errors {
+            Some(errors) => errors.lock().expect("errors").push(failure),
+            None => panic!("unexpected: {failure:?}"),
+        }
     }
 
     fn is_canceled(&self) -> bool {
@@ -145,7 +169,7 @@ impl Site {
         let root = tempfile::tempdir().expect("folder");
         let imports = root.path().join("imports");
         fs::create_dir(&imports).expect("imports");
-        let mut config = StorageConfig::new(root.path().join("pool"));
+        let mut config = StorageConfig::new(root.path().join("pool"), PROGRAM);
         config.import_folders = vec![imports];
         change(&mut config);
         let storage = Arc::new(Storage::open(config.clone()).expect("open"));
@@ -205,16 +229,22 @@ impl Site {
         answer.map(|answer| answer.parse().expect("answer"))
     }
 
-    /// The images, and what is unfinished.
+    /// The raw images by their names, the qcow2 images and what is unfinished by their paths.
     pub(crate) fn files(&self) -> Vec<String> {
         let mut files: Vec<String> = names_in(&self.config.pool)
             .into_iter()
-            .filter(|name| ![".partial", ".origin"].contains(&name.as_str()))
+            .filter(|name| ![".partial", ".origin", ".qcow2", ".damage"].contains(&name.as_str()))
             .collect();
-        let unfinished = names_in(&self.config.pool.join(".partial"));
-        files.extend(unfinished.iter().map(|name| format!(".partial/{name}")));
+        for folder in [".partial", ".qcow2"] {
+            let inside = names_in(&self.config.pool.join(folder));
+            files.extend(inside.iter().map(|name| format!("{folder}/{name}")));
+        }
         files.sort();
         files
+    }
+
+    pub(crate) fn qcow2(&self, image: &str) -> PathBuf {
+        self.path(".qcow2").join(image)
     }
 }
 

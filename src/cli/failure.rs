@@ -1,0 +1,149 @@
+//! Errors in words: what a person reads of one that was answered, or that stands in a record.
+
+use std::collections::BTreeMap;
+
+use opstead_client::schema::{ErrorObject, Fault, Json, NonFatalError};
+
+use super::pretty::pretty;
+
+/// The error on one line: message, name, code.
+pub(super) fn sentence(error: &ErrorObject) -> String {
+    let reason = error.details().map(|details| details.reason);
+    match reason.filter(|reason| !reason.is_empty()) {
+        Some(reason) => format!("{} ({reason}, {})", error.message, error.code),
+        None => format!("{} ({})", error.message, error.code),
+    }
+}
+
+/// What else an error says: its traceback line by line, and the rest of its data.
+pub(super) fn more(error: &ErrorObject) -> Vec<String> {
+    let Some(data) = &error.data else {
+        return Vec::new();
+    };
+    let Ok(mut members) = serde_json::from_str::<BTreeMap<String, Json>>(data.get()) else {
+        return under("Data:", pretty(data.get()));
+    };
+    // These two stand in the sentence, or are of no use to a person.
+    members.remove("reason");
+    members.remove("retryable");
+    let traceback = members
+        .get("traceback")
+        .and_then(|traceback| serde_json::from_str::<String>(traceback.get()).ok());
+    let mut lines = Vec::new();
+    if let Some(traceback) = traceback {
+        members.remove("traceback");
+        lines.extend(under("Traceback:", traceback.lines().map(str::to_owned)));
+    }
+    for (name, value) in members {
+        lines.extend(under(&format!("{name}:"), pretty(value.get())));
+    }
+    lines
+}
+
+/// Errors that did not end their operation, in the order recorded.
+pub(super) fn non_fatal(errors: &[NonFatalError]) -> Vec<String> {
+    let mut lines = Vec::new();
+    for recorded in errors {
+        let error = ErrorObject {
+            code: recorded.code,
+            message: recorded.message.clone(),
+            data: recorded.data.clone(),
+        };
+        lines.push(format!(
+            "  Non-fatal error {}: {}",
+            recorded.time,
+            sentence(&error)
+        ));
+        lines.extend(more(&error).into_iter().map(|line| format!("  {line}")));
+    }
+    lines
+}
+
+/// What is wrong with an argument, and with which: `sizeBytes: …`.
+pub(super) fn fault(fault: &Fault) -> String {
+    let within = fault.pointer.strip_prefix("/kwargs");
+    // The arguments of a method are the caller's own; that they travel as `kwargs` is not.
+    let within = within.filter(|rest| rest.is_empty() || rest.starts_with('/'));
+    let place = within.unwrap_or(&fault.pointer).trim_start_matches('/');
+    let place = place.replace("~1", "/").replace("~0", "~");
+    // Some messages begin with the place themselves.
+    match place.is_empty() || fault.message.starts_with('`') {
+        true => fault.message.clone(),
+        false => format!("{place}: {}", fault.message),
+    }
+}
+
+/// Lines under a name; what is short stands beside it.
+fn under(name: &str, lines: impl IntoIterator<Item = String>) -> Vec<String> {
+    let mut lines: Vec<String> = lines.into_iter().collect();
+    if lines.len() == 1 && name != "Traceback:" {
+        return vec![format!("  {name} {}", lines.remove(0))];
+    }
+    let lines = lines.into_iter().map(|line| format!("    {line}"));
+    std::iter::once(format!("  {name}")).chain(lines).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn error(text: &str) -> ErrorObject {
+        serde_json::from_str(text).unwrap()
+    }
+
+    #[test]
+    fn an_error_is_told_with_its_name_its_traceback_and_its_data() {
+        let error = error(
+            r#"{"code":3001,"message":"no","data":{"reason":"gone","retryable":true,
+            "traceback":"File \"a\"\n  line 1\nKeyError","place":{"a":[1]},"n":18446744073709551616}}"#,
+        );
+        assert_eq!(sentence(&error), "no (gone, 3001)");
+        assert_eq!(
+            more(&error),
+            [
+                "  Traceback:",
+                "    File \"a\"",
+                "      line 1",
+                "    KeyError",
+                "  n: 18446744073709551616",
+                "  place:",
+                "    {",
+                "      \"a\": [",
+                "        1",
+                "      ]",
+                "    }",
+            ]
+        );
+    }
+
+    #[test]
+    fn an_error_of_others_need_not_say_more() {
+        for data in ["", r#","data":{}"#] {
+            let error = error(&format!(r#"{{"code":7,"message":"no"{data}}}"#));
+            assert_eq!(sentence(&error), "no (7)");
+            assert!(more(&error).is_empty(), "{data}");
+        }
+        let odd = error(r#"{"code":7,"message":"no","data":[1]}"#);
+        assert_eq!(sentence(&odd), "no (7)");
+        assert_eq!(more(&odd), ["  Data:", "    [", "      1", "    ]"]);
+    }
+
+    #[test]
+    fn a_fault_names_the_argument() {
+        for (pointer, message, told) in [
+            ("/kwargs/sizeBytes", "is wrong", "sizeBytes: is wrong"),
+            ("/kwargs/a~1b/0", "is wrong", "a/b/0: is wrong"),
+            ("/kwargs", "missing 'a'", "missing 'a'"),
+            ("/kwargsOfMine", "is wrong", "kwargsOfMine: is wrong"),
+            ("/id", "is wrong", "id: is wrong"),
+            ("/id", "`id`: is wrong", "`id`: is wrong"),
+            ("", "is wrong", "is wrong"),
+        ] {
+            let found = Fault {
+                pointer: pointer.to_owned(),
+                message: message.to_owned(),
+            };
+            assert_eq!(fault(&found), told, "{pointer}");
+        }
+    }
+}

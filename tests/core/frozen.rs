@@ -1,0 +1,81 @@
+//! Frozen samples: events and records of coordination as they were first written are read for ever.
+//! The file is never written again; a later format gets one of its own beside it
+//! (`OPSTEAD_FREEZE=1` writes it where there is none).
+
+use std::path::Path;
+
+use opstead_core::checkpoint::Record;
+use opstead_core::{Event, State};
+
+use crate::play;
+use crate::world::World;
+
+/// One of each event, and in the end a record of each kind.
+const STORY: [&str; 28] = [
+    "method s.work cancelable weight=1 timeout=9000 attempts=3 initial=100 factor=2 max=500",
+    "method s.read claim=read:thing:{thing} holds",
+    "method s.update claim=update:thing:{thing} cancelable retry",
+    "attach pool capacity=300",
+    "capacity 10",
+    "register s.work {} id=parent",
+    "register s.work {} id=child lease=parent",
+    "register s.work {} id=heavy weight=9",
+    "fail child 3000 again",
+    "register s.work {} id=scheduled start=5000 before=9000",
+    r#"register s.update {"thing":"a"} id=follower after=scheduled:completed,failed"#,
+    "register s.work {} id=skipped after=parent:failed weight=0",
+    r#"register s.update {"thing":"b"} id=holder"#,
+    "repeat 1..70 register s.work {} id=f# after=holder weight=0",
+    "after 100",
+    "continue",
+    "complete parent",
+    "after 5000",
+    "continue",
+    "complete child",
+    r#"register s.read {"thing":"c"} id=held start=9000"#,
+    "register s.work {} id=next start=99000",
+    "register s.work {} id=big weight=10",
+    "detach pool keep=30000",
+    "attach pool capacity=300 resume=holder resume=scheduled",
+    "cancel next",
+    "complete holder",
+    "detach pool keep=30000",
+];
+
+#[test]
+fn what_coordination_wrote_first_is_read() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/core/frozen/coordination.jsonl");
+    if std::env::var_os("OPSTEAD_FREEZE").is_some() && !path.exists() {
+        std::fs::write(&path, written()).expect("the samples can be written");
+    }
+    let text = std::fs::read_to_string(&path).expect("the samples");
+    let (events, records) = text.split_once("\n\n").expect("events, then records");
+    let (mut live, mut restored) = (State::new(), State::new());
+    for line in events.lines() {
+        let event: Event = serde_json::from_str(line).expect("an event");
+        assert_eq!(serde_json::to_string(&event).expect("it is JSON"), line);
+        live.apply(&event);
+    }
+    for line in records.lines() {
+        let record: Record = serde_json::from_str(line).expect("a record");
+        assert_eq!(serde_json::to_string(&record).expect("it is JSON"), line);
+        restored.restore(record);
+    }
+    crate::world::assert_same(&live, &restored, Default::default(), "what was frozen");
+}
+
+/// The story's events, and the records of the state after them.
+fn written() -> String {
+    let mut world = World::new();
+    for line in STORY {
+        play(&mut world, line);
+    }
+    let events = world.log.iter().map(serde_json::to_string);
+    let events: Result<Vec<_>, _> = events.collect();
+    let records = world.state.records();
+    let records: Result<Vec<_>, _> = records
+        .map(|record| serde_json::to_string(&record))
+        .collect();
+    let (events, records) = (events.expect("JSON"), records.expect("JSON"));
+    format!("{}\n\n{}\n", events.join("\n"), records.join("\n"))
+}
