@@ -19,7 +19,7 @@ from ._executor_outcome import CanceledError
 from ._executor_work import start
 from ._json import decode
 from ._session import Opened, Route
-from .types import Assignment, Attached, ExecutorsList, Taken
+from .types import Assignment, Attached, ExecutorInfo, ExecutorsList, Taken
 
 log = logging.getLogger("opstead.executor")
 
@@ -111,7 +111,9 @@ class Attachment:
         while True:
             await self.client.connected()
             try:
-                if self._was_attached and await self._is_taken():
+                # Who was driven out does not take the place again: the two would go on so forever.
+                mine = await self._own_entry()
+                if self._was_attached and mine is not None and mine.attached:
                     log.warning("another is attached to %s as %s", self.client.target, self._name)
                     await asyncio.sleep(backoff.delay())
                     continue
@@ -139,12 +141,10 @@ class Attachment:
                     self._settled.clear()
             log.warning("the connection to %s was lost", self.client.target)
 
-    async def _is_taken(self) -> bool:
-        """Whether another program has come under the name. Who was there before does not take its
-        place again: the two would drive each other out without end.
-        """
+    async def _own_entry(self) -> Optional[ExecutorInfo]:
+        """What the daemon knows of the executor of this name."""
         known = await self.client.ask("executors.list", {}, ExecutorsList)
-        return any(one.executor == self._name and one.attached for one in known.executors)
+        return next((one for one in known.executors if one.executor == self._name), None)
 
     def _params(self) -> dict[str, object]:
         going_on = [lease for lease, one in self._attempts.items() if not one.is_given_up]
@@ -169,14 +169,22 @@ class Attachment:
         await drained.wait()
         self._capacity = 0
         log.info("draining: %d go on", len(self._attempts))
+        backoff = Backoff(self.client.config.backoff, self.client.config.backoffMost)
         while self._attempts or self._route is not None:
             route = await self.attached()
             try:
                 await self.client.ask_on(route, "executors.capacity", {"capacity": 0}, Taken)
-                break
+                await self._idle.wait()
+                # What was assigned before that may still be under way to here.
+                mine = await self._own_entry()
+                if mine is None or mine.running == 0:
+                    return
             except (DisconnectedError, TimeoutError):
-                continue
-        await self._idle.wait()
+                pass
+            except RefusedError as refused:
+                if not refused.retryable:
+                    raise
+            await asyncio.sleep(backoff.delay())
 
     # What it is assigned
 
