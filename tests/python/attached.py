@@ -27,7 +27,7 @@ class Attached(logging.Handler):
         self.error: Optional[BaseException] = None
         self._place = f"attached to {target} as {executor.name}"
         self._said: queue.Queue[str] = queue.Queue()
-        self._thread = threading.Thread(target=self._run, args=(target,))
+        self._thread = threading.Thread(target=self._run, args=(target,), daemon=True)
         LOG.setLevel(logging.INFO)
         LOG.addHandler(self)
         self._thread.start()
@@ -95,7 +95,7 @@ class Proxy:
         self._lock = threading.Lock()
         self._is_open = True
         self._ends: list[socket.socket] = []
-        self._threads = [threading.Thread(target=self._accept)]
+        self._threads = [threading.Thread(target=self._accept, daemon=True)]
         self._threads[0].start()
 
     def hold(self) -> None:
@@ -135,7 +135,9 @@ class Proxy:
                     _shut(near)
                     continue
                 for source, sink in ((near, far), (far, near)):
-                    pump = threading.Thread(target=self._pump, args=(source, sink, sink is near))
+                    pump = threading.Thread(
+                        target=self._pump, args=(source, sink, sink is near), daemon=True
+                    )
                     self._threads.append(pump)
                     pump.start()
 
