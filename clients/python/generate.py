@@ -88,7 +88,7 @@ def main() -> int:
             if "--check" not in sys.argv[1:]:
                 path.write_text(text)
     for name in stale:
-        print(f"{name} was stale")
+        print(f"{name} was stale; clients/python/generate.py writes it anew")
     return 1 if stale and "--check" in sys.argv[1:] else 0
 
 

@@ -90,7 +90,7 @@ impl Default for EngineConfig {
     fn default() -> Self {
         Self {
             limits: Limits::default(),
-            capacity: 100,
+            capacity: 9,
             lease_ms: 30_000,
             built_in: Vec::new(),
             vault: Vault::fleeting(),

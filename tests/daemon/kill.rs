@@ -23,7 +23,7 @@ async fn kill_9_under_load_loses_nothing_and_repeats_nothing() {
     let (mut all_acknowledged, mut all_alerts) = (0, 0);
     for round in 1..=rounds("OPSTEAD_KILL_ROUNDS", 5) {
         let began = subscription.cursor();
-        let load = Load::start(&daemon.socket, &format!("r{round}"));
+        let load = Load::start(&daemon.socket, &format!("r{round}")).await;
         load.acknowledged(1 + noise.below(600)).await;
         daemon.kill();
         let ledger = load.ended().await;

@@ -2,7 +2,7 @@
 //! and what was acknowledged.
 
 use std::collections::BTreeSet;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
@@ -37,20 +37,20 @@ pub(crate) struct Ledger {
 }
 
 impl Load {
-    /// Begins; `name` is what all ids begin with.
-    pub(crate) fn start(socket: &Path, name: &str) -> Self {
+    /// Connects and begins; `name` is what all ids begin with. From here on the daemon may end.
+    pub(crate) async fn start(socket: &Path, name: &str) -> Self {
         let ledger = Arc::new(Ledger {
             name: name.to_owned(),
             sent: Default::default(),
             acknowledged: Mutex::default(),
             count: watch::channel(0).0,
         });
-        let connections = (0..CONNECTIONS)
-            .map(|connection| {
-                let ledger = Arc::clone(&ledger);
-                tokio::spawn(register_all(socket.to_owned(), ledger, connection))
-            })
-            .collect();
+        let mut connections = Vec::new();
+        for connection in 0..CONNECTIONS {
+            let ws = Ws::connect_unix(socket).await;
+            let registering = register_all(ws, Arc::clone(&ledger), connection);
+            connections.push(tokio::spawn(registering));
+        }
         Self {
             ledger,
             connections,
@@ -76,12 +76,12 @@ impl Load {
     }
 }
 
-async fn register_all(socket: PathBuf, ledger: Arc<Ledger>, connection: usize) {
+async fn register_all(ws: Ws, ledger: Arc<Ledger>, connection: usize) {
     let Ws {
         mut sender,
         mut receiver,
         ..
-    } = Ws::connect_unix(&socket).await;
+    } = ws;
     let mut in_flight = 0;
     loop {
         while in_flight < WINDOW {

@@ -18,7 +18,7 @@ async fn a_power_cut_loses_nothing_that_was_acknowledged() {
         let Some(disk) = disk(384) else { return };
         let home = Home::at(&disk.path().join("data"), CONFIG);
         let daemon = home.start();
-        let load = Load::start(&daemon.socket, &format!("p{round}"));
+        let load = Load::start(&daemon.socket, &format!("p{round}")).await;
         load.acknowledged(1 + noise.below(600)).await;
         let process = daemon.pid();
         kill_process(process, Signal::STOP).unwrap();

@@ -68,7 +68,7 @@ async fn letting_go_keeps_up_with_a_load() {
     let home = Home::with("[retention]\nalerts_bytes = 200000\n");
     let daemon = home.start();
     let mut session = daemon.connect().await;
-    let load = Load::start(&daemon.socket, "load");
+    let load = Load::start(&daemon.socket, "load").await;
     let mut oldest = 0;
     let deadline = Instant::now() + NEVER;
     for _ in 0..3 {

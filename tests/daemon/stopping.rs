@@ -32,7 +32,7 @@ async fn sigterm_under_load_ends_soon_and_loses_nothing() {
                 &format!(r#"{{"ids":["running{round}"]}}"#),
             )
             .await;
-        let load = Load::start(&daemon.socket, &format!("t{round}"));
+        let load = Load::start(&daemon.socket, &format!("t{round}")).await;
         load.acknowledged(1 + noise.below(400)).await;
         let told = Instant::now();
         daemon.terminate();

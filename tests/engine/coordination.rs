@@ -195,7 +195,7 @@ fn order_and_reasons_are_the_same_after_a_crash() {
     let _held = world.run("holder", "test.update");
     for id in ["first", "second"] {
         let weighing = RegisterRequest {
-            weight: Some(60),
+            weight: Some(6),
             ..after(id, "test.update", "holder")
         };
         world.register(weighing).unwrap();
