@@ -173,8 +173,9 @@ def test_packages_are_installed_listed_and_removed(
     assert (absent.code, absent.message) == (3001, "there is no package 'absent' in the archive")
     percentages = [alert.operationInfo.percentage for alert in told]
     assert percentages == sorted(percentages)
+    # Of what comes in a row the last is told; before an error it always is.
     stages = {alert.operationInfo.stageDescription for alert in told}
-    assert {"good: installed", "bad: half-configured"} <= stages
+    assert "bad: half-configured" in stages
     assert [alert.event for alert in told].count("error") == 2
     assert host.package.list() == [
         {"package": "bad", "version": "1.0", "status": "half-configured"},
