@@ -58,7 +58,7 @@ def main() -> int:
     document = json.loads(DOCUMENT.read_text())
     files = {
         "types.py": types_of(document["components"]["schemas"]),
-        "_refusals.py": refusals_of(document["components"]["errors"]),
+        "_refusals.py": refusals_of(document),
         "_blocking_families.py": families_of(document, is_async=False),
         "_aio_families.py": families_of(document, is_async=True),
     }
@@ -70,7 +70,7 @@ def main() -> int:
             if "--check" not in sys.argv[1:]:
                 path.write_text(text)
     for name in stale:
-        print(f"{name} was stale")
+        print(f"{name} was stale; clients/python/generate.py writes it anew")
     return 1 if stale and "--check" in sys.argv[1:] else 0
 
 
@@ -197,16 +197,17 @@ def annotation(schema: Schema) -> str:
 # Refusals
 
 
-def refusals_of(errors: dict[str, Schema]) -> str:
+def refusals_of(document: Schema) -> str:
+    answered = references_in([method["errors"] for method in document["methods"]])
     text = head(
         "The daemon's own errors, one class each.",
         ["from ._errors import RefusedError"],
     )
     classes = []
-    errors = {**OF_JSON_RPC, **errors}
+    errors = {**OF_JSON_RPC, **document["components"]["errors"]}
     for reason, error in sorted(errors.items(), key=lambda item: item[1]["code"]):
-        # From 2000 on they end operations; no call is answered with them.
-        if error["code"] >= 2000:
+        # From 2000 on they end operations; few calls are answered with one.
+        if error["code"] >= 2000 and reason not in answered:
             continue
         name = class_name(reason)
         classes.append((error["code"], name))

@@ -31,6 +31,14 @@ def no_test_waits_forever() -> Iterator[None]:
     signal.signal(signal.SIGALRM, before)
 
 
+@pytest.fixture(autouse=True)
+def ctrl_c_is_heard() -> Iterator[None]:
+    """Also where the tests run in the background, which a shell has them ignore it for."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 class Home:
     """Where a daemon lives: it survives the daemons that run on it."""
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -130,6 +131,15 @@ def test_a_managers_loop_survives_its_daemon(images: Home, managers: list[Manage
     check(images, "one", ids)
     with images.connect() as host:
         assert host.operations.get("one/0").attempt == 2
+
+
+def test_a_manager_can_be_interrupted(images: Home, managers: list[Manager]) -> None:
+    plan(images, "one")
+    managers.append(Manager(images, images.folder, "one"))
+    managers[0].until("one/0", "progress")
+    managers[0].process.send_signal(signal.SIGINT)
+    # As a shell tells of a program that Ctrl-C ended.
+    assert managers[0].end() == -signal.SIGINT
 
 
 def test_another_manager_takes_over(images: Home, managers: list[Manager]) -> None:

@@ -134,7 +134,8 @@ def main() -> int:
         print("usage: manager.py TARGET FOLDER NAME", file=sys.stderr)
         return 2
     target, folder, name = sys.argv[1], Path(sys.argv[2]), sys.argv[3]
-    with opstead.connect(target) as host, ThreadPoolExecutor(64) as threads:
+    # In this order, so that Ctrl-C closes the host, which ends the threads.
+    with ThreadPoolExecutor(64) as threads, opstead.connect(target) as host:
         followed = [threads.submit(follow, host, folder, name)]
         for line in sys.stdin:
             say(name, f"takes over from {line.strip()}")
