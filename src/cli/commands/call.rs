@@ -17,6 +17,7 @@ use crate::cli::follow::{Sight, follow};
 use crate::cli::output::{Line, Output, Style};
 use crate::cli::pretty::pretty;
 use crate::cli::progress::Progress;
+use crate::cli::schema::shell_word;
 use crate::cli::values::{Schemas, Values};
 use crate::cli::words;
 
@@ -152,9 +153,10 @@ async fn wait(
         signal = tokio::signal::ctrl_c() => {
             signal?;
             drop(progress);
+            let word = shell_word(id);
+            let filter = shell_word(&words::exactly(&registration.alert_name));
             let hint = format!(
-                "{id} goes on: opstead show '{id}', opstead cancel '{id}', opstead watch '{}'",
-                registration.alert_name
+                "{id} goes on: opstead show {word}, opstead cancel {word}, opstead watch {filter}"
             );
             return Err(CliError::Interrupted { hint });
         }
