@@ -62,7 +62,7 @@ pub enum SubscribeError {
         oldest: Cursor,
     },
     /// A cursor of another log, or beyond the head of this one.
-    #[error("the cursor is of no place in log {log_id}")]
+    #[error("the cursor is of another log, or not reached yet; this is log {log_id}")]
     Unknown {
         /// The present log.
         log_id: String,

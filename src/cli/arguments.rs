@@ -15,7 +15,7 @@ use opstead_client::schema::params::FilterType;
 use opstead_client::schema::{OperationState, Resource};
 use opstead_client::{Filter, Target};
 
-use parse::{filter_type, resource, state};
+use parse::{address, filter_type, limit, resource, state};
 use start::StartArguments;
 
 /// The data folder, for the daemon and for who looks for its socket.
@@ -100,7 +100,7 @@ pub struct ServeArguments {
     #[arg(long, value_name = "DIR", env = "OPSTEAD_DATA", hide_env_values = true, default_value = DATA)]
     pub data: PathBuf,
     /// Where to listen for TCP; port 0 takes a free one
-    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:6770")]
+    #[arg(long, value_name = "IP:PORT", default_value = "127.0.0.1:6770", value_parser = address)]
     pub listen: SocketAddr,
     /// The configuration, in TOML
     #[arg(long, value_name = "FILE")]
@@ -189,7 +189,7 @@ pub struct CallArguments {
 #[derive(Debug, Args)]
 pub(super) struct LimitArguments {
     /// The most entries; that there are others is said on stderr
-    #[arg(long, value_name = "N", default_value = "1000")]
+    #[arg(long, value_name = "N", default_value = "1000", value_parser = limit)]
     pub(super) limit: NonZeroUsize,
 }
 
@@ -201,7 +201,7 @@ pub struct TasksArguments {
     #[arg(long, value_name = "TYPE:ID", value_parser = resource)]
     pub(super) resource: Option<Resource>,
     /// The most entries with --resource; that there are others is said on stderr
-    #[arg(long, value_name = "N", default_value = "1000", requires = "resource")]
+    #[arg(long, value_name = "N", default_value = "1000", requires = "resource", value_parser = limit)]
     pub(super) limit: NonZeroUsize,
     #[command(flatten)]
     pub(super) filter: FilterArguments,
@@ -213,9 +213,9 @@ pub struct TasksArguments {
 #[derive(Debug, Args)]
 pub struct ListArguments {
     /// Those that are done, too
-    #[arg(long, conflicts_with = "states")]
+    #[arg(long)]
     pub(super) all: bool,
-    /// Those in this state; can be repeated
+    /// Those in this state, done or not; can be repeated
     #[arg(long = "state", value_name = "STATE", value_parser = state())]
     pub(super) states: Vec<OperationState>,
     /// Those of this subsystem
@@ -355,7 +355,7 @@ pub struct JournalArguments {
     #[arg(long, value_name = "CURSOR")]
     pub(super) after: Option<u64>,
     /// Show so many events at the most [default: 1000]
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = limit)]
     pub(super) limit: Option<NonZeroUsize>,
     /// Show the record of this operation, and its events
     #[arg(long, value_name = "OPERATION")]

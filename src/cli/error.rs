@@ -34,8 +34,14 @@ pub(super) enum CliError {
     /// There was no event in time.
     #[error("no event within {}", humantime::format_duration(*.within))]
     NoEvent { within: std::time::Duration },
+    /// There was no event in time, and at its end no daemon.
+    #[error("the daemon is away, and no event came within {}", humantime::format_duration(*.within))]
+    Away { within: std::time::Duration },
+    /// The daemon refused, and the command knows what helps.
+    #[error("{refusal}")]
+    Advised { refusal: ErrorObject, hint: String },
     /// A place in a log was given that is not the daemon's.
-    #[error("the daemon's log is {present}, not {given}")]
+    #[error("that is another log: the daemon's is {present}, not {given}")]
     OtherLog {
         refusal: ErrorObject,
         given: String,
@@ -97,9 +103,9 @@ impl CliError {
     fn document(&self) -> String {
         let error = match self {
             // Its data is foreign JSON, so it goes through no value of ours.
-            Self::Daemon(Error::Refused(error)) | Self::OtherLog { refusal: error, .. } => {
-                return document(error);
-            }
+            Self::Daemon(Error::Refused(error))
+            | Self::Advised { refusal: error, .. }
+            | Self::OtherLog { refusal: error, .. } => return document(error),
             Self::Daemon(Error::CursorExpired { oldest_cursor }) => {
                 let message = self.to_string();
                 ErrorObject::with(ErrorCode::CursorExpired, message, |details| {
@@ -131,9 +137,10 @@ impl CliError {
             },
             Self::Usage { .. } => ("usage", false),
             Self::Unanswered { .. } => ("unanswered", true),
-            Self::Gone { .. } => ("gone", true),
+            Self::Gone { .. } | Self::Away { .. } => ("gone", true),
             Self::NoEvent { .. } => ("noEvent", true),
             Self::OtherLog { .. } => ("cursorUnknown", false),
+            Self::Advised { .. } => ("refused", false),
             Self::Journal(fault) => fault.reason(),
             Self::Interrupted { .. } => ("interrupted", true),
             Self::Demo(_) | Self::System(_) => ("failed", false),
@@ -151,8 +158,16 @@ impl CliError {
     }
 
     fn tell(&self) -> Told {
+        let advice;
         let (exit, hint) = match self {
             Self::Daemon(Error::Refused(refusal)) => return tell_refusal(refusal),
+            Self::Advised { refusal, hint } => {
+                let hint = hint.clone();
+                return Told {
+                    hint,
+                    ..tell_refusal(refusal)
+                };
+            }
             Self::Daemon(error) => exit_and_hint_of(error),
             Self::Usage { hint, .. } => (Exit::Usage, hint.as_str()),
             Self::Unanswered { hint } => (Exit::Unreachable, hint.as_str()),
@@ -164,11 +179,18 @@ impl CliError {
                 Exit::TimedOut,
                 "wait longer with --timeout, or see what there is with opstead tasks",
             ),
+            Self::Away { .. } => (
+                Exit::Unreachable,
+                "when it is back, opstead list --all and opstead watch --after tell what has happened",
+            ),
             Self::OtherLog { .. } => (
                 Exit::Rejected,
                 "a cursor is a place of one log only: begin anew with --after 0, or without",
             ),
-            Self::Journal(fault) => fault.advice(),
+            Self::Journal(fault) => {
+                advice = fault.advice();
+                (advice.0, advice.1.as_str())
+            }
             Self::Interrupted { hint } => (Exit::Interrupted, hint.as_str()),
             Self::Demo(_) | Self::System(_) => (Exit::Failed, ""),
         };
@@ -259,7 +281,7 @@ fn tell_refusal(error: &ErrorObject) -> Told {
     let (exit, hint) = exit_and_hint(error.code, known);
     let hint = match (details.use_method, details.state) {
         (Some(method), _) => format!("use opstead call {method}"),
-        (None, Some(state)) => format!("it is {state}"),
+        (None, Some(_)) => "opstead show ID tells how it ended".to_owned(),
         (None, None) => hint.to_owned(),
     };
     let mut faults = details.faults.iter();
@@ -302,7 +324,7 @@ fn exit_and_hint(code: i32, known: Option<ErrorCode>) -> (Exit, &'static str) {
             Exit::Rejected,
             "an id belongs to one method and its arguments; choose another --id",
         ),
-        (_, Some(Code::OperationNotFound)) => (Exit::Rejected, "opstead tasks shows the ids"),
+        (_, Some(Code::OperationNotFound)) => (Exit::Rejected, "opstead list --all shows the ids"),
         (_, Some(Code::CursorUnknown)) => (
             Exit::Rejected,
             "opstead status shows the log and its cursor",
@@ -323,7 +345,11 @@ fn exit_and_hint(code: i32, known: Option<ErrorCode>) -> (Exit, &'static str) {
             "the outcome is unknown: repeat the call with the same --id, or see opstead tasks",
         ),
         (_, Some(Code::Unauthenticated)) => (Exit::NotPermitted, TOKEN_HINT),
-        (_, Some(Code::PermissionDenied)) => (Exit::NotPermitted, ""),
+        (_, Some(Code::PermissionDenied)) => (
+            Exit::NotPermitted,
+            "over TCP the Host of the URL must be an address of the daemon's, or be named in hosts of [listen] \
+             in its configuration",
+        ),
         _ => (Exit::Failed, ""),
     }
 }

@@ -161,7 +161,8 @@ fn own_methods() -> String {
     text
 }
 
-fn parameters(method: &Method) -> String {
+/// As they are written in a call: ` id=…`, or ` [states]` if it can be left out.
+pub(super) fn parameters(method: &Method) -> String {
     method
         .params
         .iter()

@@ -11,6 +11,7 @@
 //! | `values` | `key=value` arguments, typed by a method's schema |
 //! | `schema` | a method's schema in words, and a call as an example |
 //! | `terminal`, `output`, `pretty`, `table`, `words`, `reasons`, `failure`, `progress` | what is shown |
+//! | `similar` | what was meant by a name that is not known |
 //! | `follow`, `pages` | an operation followed to its end, listings read page after page |
 //! | `completion` | what a shell completes, asked from the daemon |
 //! | `stopped` | what is to be known of a stopped daemon's journal |
@@ -30,6 +31,7 @@ mod follow;
 mod interrupt;
 mod pages;
 mod schema;
+mod similar;
 mod stopped;
 mod values;
 

@@ -217,8 +217,19 @@ pub enum JournalFault {
         free_bytes: u64,
     },
     /// The filter is none.
-    #[error("invalid filter: {0}")]
+    #[error("{0}")]
     Filter(String),
+    /// No such operation.
+    #[error("no operation {0} is kept, and there are no events of it")]
+    NoOperation(String),
+    /// A place that the log has not come to.
+    #[error("the log ends at cursor {head}, before {after}")]
+    Beyond {
+        /// The place.
+        after: u64,
+        /// Where the log ends.
+        head: u64,
+    },
     /// Something else failed.
     #[error("{0}")]
     Failed(String),
@@ -233,17 +244,27 @@ impl JournalFault {
             Self::NotPermitted(_) => ("notPermitted", false),
             Self::NoRoom { .. } => ("noRoom", true),
             Self::Filter(_) => ("invalidFilter", false),
+            Self::NoOperation(_) => ("operationNotFound", false),
+            Self::Beyond { .. } => ("cursorUnknown", false),
             Self::Failed(_) => ("failed", false),
         }
     }
 
-    pub(super) const fn advice(&self) -> (Exit, &'static str) {
-        match self {
+    pub(super) fn advice(&self) -> (Exit, String) {
+        let (exit, hint) = match self {
             Self::NoJournal(_) => (Exit::Usage, "DIR is what opstead serve has as --data"),
-            Self::InUse(_) => (
-                Exit::Unreachable,
-                "ask the daemon itself, or stop it: opstead status --data DIR",
+            Self::InUse(folder) => {
+                let hint = format!(
+                    "stop the daemon first, with SIGTERM; while it runs, ask it: opstead status --data {}",
+                    folder.display()
+                );
+                return (Exit::Unreachable, hint);
+            }
+            Self::NoOperation(_) => (
+                Exit::Rejected,
+                "opstead journal DIR --after 0 shows all events, and whose they are",
             ),
+            Self::Beyond { .. } => (Exit::Rejected, "--after 0 begins with the oldest event"),
             Self::NotPermitted(_) => (
                 Exit::NotPermitted,
                 "a data folder can be read by the daemon's own user and by root",
@@ -257,6 +278,7 @@ impl JournalFault {
                 "a filter is a glob like storage.*, or a regular expression with --type regexp",
             ),
             Self::Failed(_) => (Exit::Failed, ""),
-        }
+        };
+        (exit, hint.to_owned())
     }
 }

@@ -1,5 +1,8 @@
 //! Aligned columns, that fit a terminal where there is one.
 
+use std::time::SystemTime;
+
+use opstead_client::schema::Timestamp;
 use unicode_width::UnicodeWidthChar;
 
 use super::output::{Line, Style, plain};
@@ -27,7 +30,14 @@ enum Cut {
     Middle,
     /// At its end, and only where nothing else is left to cut.
     Last,
+    /// The same; and a time in it is shortened before.
+    Time,
+    /// Nowhere: it gets copied.
+    Never,
 }
+
+/// Where an id leaves less of a name or text than this, it gets a line of its own.
+const LEAST: usize = 12;
 
 const GAP: &str = "  ";
 const CUT: &str = "…";
@@ -48,11 +58,35 @@ impl Column {
         }
     }
 
-    /// A column of words or times, which say nothing when they are cut.
+    /// A column of words, which say nothing when they are cut.
     pub(super) const fn whole(name: &'static str) -> Self {
         Self {
             name,
             cut: Cut::Last,
+        }
+    }
+
+    /// A column of times. On a terminal they have no milliseconds, and no date if it is today's.
+    pub(super) const fn time(name: &'static str) -> Self {
+        Self {
+            name,
+            cut: Cut::Time,
+        }
+    }
+
+    /// The column of ids. Where it leaves too little room, each id stands below its row.
+    pub(super) const fn id(name: &'static str) -> Self {
+        Self {
+            name,
+            cut: Cut::Never,
+        }
+    }
+
+    const fn least(&self) -> usize {
+        match self.cut {
+            Cut::End | Cut::Middle if self.name.len() < LEAST => LEAST,
+            Cut::End | Cut::Middle => self.name.len(),
+            Cut::Last | Cut::Time | Cut::Never => usize::MAX,
         }
     }
 }
@@ -77,17 +111,29 @@ impl<T: Into<String>> From<T> for Cell {
 pub(super) fn table(columns: &[Column], rows: Vec<Vec<Cell>>, most: Option<usize>) -> Vec<Line> {
     let header = |column: &Column| Cell::styled(Style::Heading, column.name);
     let header: Vec<Cell> = columns.iter().map(header).collect();
-    let mut widths: Vec<usize> = header.iter().map(|cell| width(&cell.text)).collect();
-    for row in &rows {
-        for (widest, cell) in widths.iter_mut().zip(row) {
-            *widest = width(&cell.text).max(*widest);
+    let mut rows: Vec<Vec<Cell>> = std::iter::once(header).chain(rows).collect();
+    let Some(most) = most else {
+        let widths = widths(&rows);
+        return lines(columns, rows, &widths);
+    };
+    shorten_times(columns, &mut rows, &today());
+    let mut widths = widths(&rows);
+    match columns.iter().position(|column| column.cut == Cut::Never) {
+        Some(id) if leaves_too_little(columns, &widths, most) => {
+            widths.remove(id);
+            let columns = [&columns[..id], &columns[id + 1..]].concat();
+            let ids: Vec<Cell> = rows.iter_mut().map(|row| row.remove(id)).collect();
+            shrink(&columns, &mut widths, most);
+            let below = |id: Cell| Line::from(GAP).and(id.style, id.text);
+            let lines = lines(&columns, rows, &widths).into_iter();
+            let pairs = lines.zip(ids);
+            pairs.flat_map(|(line, id)| [line, below(id)]).collect()
+        }
+        _ => {
+            shrink(columns, &mut widths, most);
+            lines(columns, rows, &widths)
         }
     }
-    if let Some(most) = most {
-        shrink(columns, &mut widths, most);
-    }
-    let rows = std::iter::once(header).chain(rows);
-    rows.map(|row| aligned(columns, row, &widths)).collect()
 }
 
 /// Names and what is to be said of each; names without anything are left out.
@@ -136,6 +182,56 @@ fn head(text: &str, most: usize) -> &str {
     text
 }
 
+fn widths(rows: &[Vec<Cell>]) -> Vec<usize> {
+    let mut widths = Vec::new();
+    for row in rows {
+        widths.resize(row.len().max(widths.len()), 0);
+        for (widest, cell) in widths.iter_mut().zip(row) {
+            *widest = width(&cell.text).max(*widest);
+        }
+    }
+    widths
+}
+
+fn lines(columns: &[Column], rows: Vec<Vec<Cell>>, widths: &[usize]) -> Vec<Line> {
+    let rows = rows.into_iter();
+    rows.map(|row| aligned(columns, row, widths)).collect()
+}
+
+/// The date as times begin with it.
+fn today() -> String {
+    let mut now = Timestamp::from(SystemTime::now()).to_string();
+    now.truncate("2026-01-02T".len());
+    now
+}
+
+fn shorten_times(columns: &[Column], rows: &mut [Vec<Cell>], today: &str) {
+    for row in rows {
+        let cells = row.iter_mut().zip(columns);
+        for (cell, _) in cells.filter(|(_, column)| column.cut == Cut::Time) {
+            let words = cell.text.split(' ').map(|word| short_time(word, today));
+            cell.text = words.collect::<Vec<_>>().join(" ");
+        }
+    }
+}
+
+/// `2026-01-02T03:04:05Z`, or `03:04:05Z` if that is today. What is no time stays as it is.
+fn short_time(word: &str, today: &str) -> String {
+    if word.parse::<Timestamp>().is_err() {
+        return word.to_owned();
+    }
+    let seconds = word.split_once('.').map_or(word, |(seconds, _)| seconds);
+    let seconds = seconds.strip_prefix(today).unwrap_or(seconds);
+    format!("{}Z", seconds.trim_end_matches('Z'))
+}
+
+/// Whether whole ids would leave the other columns less than they should have.
+fn leaves_too_little(columns: &[Column], widths: &[usize], most: usize) -> bool {
+    let each = columns.iter().zip(widths);
+    let needed: usize = each.map(|(column, width)| column.least().min(*width)).sum();
+    needed + GAP.len() * columns.len().saturating_sub(1) > most
+}
+
 /// How many columns of a terminal a text takes at the most. It is the sum of its characters', so
 /// that what is cut off a text always makes it narrower, in whatever order they join.
 fn width(text: &str) -> usize {
@@ -158,7 +254,7 @@ fn shrink(columns: &[Column], widths: &mut [usize], most: usize) {
     for is_first in [true, false] {
         while over > 0 {
             let least = |column: &Column| match (is_first, column.cut) {
-                (true, Cut::Last) => usize::MAX,
+                (_, Cut::Never) | (true, Cut::Last | Cut::Time) => usize::MAX,
                 (true, _) => width(column.name),
                 (false, _) => 1,
             };
@@ -181,7 +277,8 @@ fn aligned(columns: &[Column], row: Vec<Cell>, widths: &[usize]) -> Line {
     for (place, ((cell, column), &most)) in cells.zip(columns).zip(widths).enumerate() {
         let text = match column.cut {
             Cut::Middle => cut_middle(&cell.text, most),
-            Cut::End | Cut::Last => cut_end(&cell.text, most),
+            Cut::End | Cut::Last | Cut::Time => cut_end(&cell.text, most),
+            Cut::Never => cell.text,
         };
         let padding = most - width(&text);
         line = line.and(cell.style, text);
@@ -247,6 +344,52 @@ mod tests {
                 assert!(line.width() <= most, "{most}: {line}");
             }
         }
+    }
+
+    #[test]
+    fn an_id_stays_whole_and_gets_a_line_of_its_own_where_room_is_short() {
+        const COLUMNS: [Column; 4] = [
+            Column::name("METHOD"),
+            Column::whole("STATE"),
+            Column::time("START"),
+            Column::id("ID"),
+        ];
+        let id = "storage.Image.a.01KB3Q5M2V8N";
+        let shown = |most| {
+            let row = [
+                "storage.createImage",
+                "failed",
+                "2026-01-02T03:04:05.006Z",
+                id,
+            ];
+            let row = row.into_iter().map(Cell::from).collect();
+            texts(&table(&COLUMNS, vec![row], Some(most)))
+        };
+        assert_eq!(
+            shown(90)[1],
+            format!("storage.createImage  failed  2026-01-02T03:04:05Z  {id}")
+        );
+        assert_eq!(
+            shown(76)[1],
+            format!("storage…ateImage  failed  2026-01-02T03:04:05Z  {id}")
+        );
+        assert_eq!(
+            shown(50),
+            [
+                "METHOD               STATE   START",
+                "  ID",
+                "storage.createImage  failed  2026-01-02T03:04:05Z",
+                "  storage.Image.a.01KB3Q5M2V8N",
+            ]
+        );
+    }
+
+    #[test]
+    fn times_of_today_are_told_without_the_date() {
+        let short = |word| short_time(word, "2026-01-02T");
+        assert_eq!(short("2026-01-02T03:04:05.006Z"), "03:04:05Z");
+        assert_eq!(short("2026-01-01T03:04:05.006Z"), "2026-01-01T03:04:05Z");
+        assert_eq!(short("Incomplete"), "Incomplete");
     }
 
     /// Characters that are wider together than each for itself, or narrower.

@@ -43,14 +43,28 @@ impl Schemas {
             .into_iter()
             .find(|method| method["name"] == name)
             .unwrap_or_default();
+        let schema = |param: &Value| {
+            let mut schema = param["schema"].clone();
+            let named = schema.pointer("/items/$ref").and_then(Value::as_str);
+            let place = named.map(|named| named.trim_start_matches('#'));
+            if let Some(items) = place.and_then(|place| document.pointer(place)) {
+                schema["items"] = items.clone();
+            }
+            schema
+        };
         let params = array(&method, "params").into_iter();
         Self(
             params
-                .filter_map(|param| {
-                    Some((param["name"].as_str()?.to_owned(), param["schema"].clone()))
-                })
+                .filter_map(|param| Some((param["name"].as_str()?.to_owned(), schema(&param))))
                 .collect(),
         )
+    }
+
+    /// Whether it is an array of strings, one of which can be written as it stands.
+    fn takes_strings(&self, key: &str) -> bool {
+        let schema = self.0.iter().find(|(name, _)| name == key);
+        self.types(key).contains(&"array")
+            && schema.is_some_and(|(_, schema)| is_string(&schema["items"]))
     }
 
     /// The types that the schema allows an argument; none if it does not say.
@@ -80,6 +94,7 @@ impl Values {
                     key,
                     json(text).ok_or_else(|| wrong(key, text, "JSON after :="))?,
                 ),
+                None if schemas.takes_strings(key) => (key, strings(key, text)?),
                 None => (key, typed(key, text, &schemas.types(key))?),
             };
             if key.is_empty() || values.iter().any(|(known, _)| known == key) {
@@ -130,6 +145,22 @@ fn typed(key: &str, text: &str, types: &[&str]) -> Result<Json, CliError> {
     }
 }
 
+/// An array as it is, anything else as its only element.
+fn strings(key: &str, text: &str) -> Result<Json, CliError> {
+    match json(text) {
+        Some(value) if is_of(&value, "array") || is_of(&value, "null") => Ok(value),
+        // Somebody meant an array.
+        _ if text.starts_with('[') => Err(wrong(key, text, "an array like [\"a\"]")),
+        _ => Ok(to_json(&[text]).expect("a string is JSON")),
+    }
+}
+
+fn is_string(schema: &Value) -> bool {
+    let each = schema["oneOf"].as_array();
+    schema["type"] == "string"
+        || each.is_some_and(|each| !each.is_empty() && each.iter().all(is_string))
+}
+
 fn wrong(key: &str, text: &str, expected: &str) -> CliError {
     CliError::usage(
         format!("{key}={text}: expected {expected}"),
@@ -168,7 +199,8 @@ mod tests {
 
     const SCHEMA: &str = r#"{"type":"object","properties":{
         "image":{"type":"string"},"size":{"type":"integer"},"rate":{"type":["number","null"]},
-        "force":{"type":"boolean"},"either":{"type":["string","integer"]},"list":{"type":"array"},"any":{}}}"#;
+        "force":{"type":"boolean"},"either":{"type":["string","integer"]},"list":{"type":"array"},
+        "words":{"type":["array","null"],"items":{"type":"string"}},"any":{}}}"#;
 
     fn parse(arguments: &[&str]) -> Result<String, CliError> {
         let schema = RawValue::from_string(SCHEMA.to_owned()).unwrap();
@@ -196,6 +228,9 @@ mod tests {
             ("either=seven", r#"{"either":"seven"}"#),
             ("either=true", r#"{"either":"true"}"#),
             ("list=[1]", r#"{"list":[1]}"#),
+            ("words=a", r#"{"words":["a"]}"#),
+            ("words=7", r#"{"words":["7"]}"#),
+            (r#"words=["a"]"#, r#"{"words":["a"]}"#),
             ("any=[1, 2]", r#"{"any":[1, 2]}"#),
             ("unknown=no json", r#"{"unknown":"no json"}"#),
             ("unknown=12", r#"{"unknown":12}"#),
@@ -219,6 +254,7 @@ mod tests {
             &["size=1.5"],
             &["force=yes"],
             &["list=1"],
+            &["words=[a"],
             &["any:=no json"],
             &["image=a", "image=b"],
         ] {
@@ -235,5 +271,8 @@ mod tests {
             Schemas::of_own_method("alerts.read").types("after"),
             ["integer"]
         );
+        assert!(Schemas::of_own_method("operations.dismiss").takes_strings("ids"));
+        assert!(Schemas::of_own_method("operations.list").takes_strings("states"));
+        assert!(!Schemas::of_own_method("operations.register").takes_strings("claims"));
     }
 }

@@ -224,6 +224,7 @@ const LIBRARIES: &[(&str, &[&str])] = &[
     ("jiff", &["cli"]),
     ("clap_complete", &["cli"]),
     ("shlex", &["cli"]),
+    ("strsim", &["cli"]),
     ("unicode_width", &["cli"]),
     ("anyhow", &["cli", "main"]),
     ("soketto", &[]),

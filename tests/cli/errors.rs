@@ -106,6 +106,9 @@ fn a_wrong_token_is_77() {
     let run = |line: String| daemon.run(&line.split(' ').collect::<Vec<_>>());
     refused(&run(with(wrong.to_str().unwrap())), 77, "--token-file");
     refused(&run(with("/nonexistent/token")), 77, "/nonexistent/token");
+    let mut blank = daemon.command(&over_tcp);
+    let blank = Ran::of(blank.env("OPSTEAD_TOKEN", " "));
+    refused(&blank, 77, "cannot read the token from OPSTEAD_TOKEN (");
 
     let right = daemon.folder().join("data/admin.token");
     assert_eq!(run(with(right.to_str().unwrap())).code, 0);
@@ -114,6 +117,18 @@ fn a_wrong_token_is_77() {
         .env("OPSTEAD_CONNECT", &daemon.url)
         .env("OPSTEAD_TOKEN_FILE", right);
     assert_eq!(Ran::of(&mut by_environment).code, 0);
+}
+
+/// Another way to write 127.0.0.1, which the daemon does not go by.
+#[test]
+fn a_foreign_host_is_77_and_says_where_hosts_are_named() {
+    let daemon = Daemon::start();
+    let port = daemon.url.rsplit(':').next().unwrap();
+    let foreign = format!("ws://127.1:{}", port.trim_end_matches('/'));
+    let data = daemon.folder().join("data");
+    let data = data.to_str().unwrap();
+    let ran = daemon.run(&["status", "--connect", &foreign, "--data", data]);
+    refused(&ran, 77, "hosts of [listen]");
 }
 
 #[test]
@@ -141,7 +156,6 @@ fn usage_is_2() {
         &["tasks", "--resource", "image"],
         &["tasks", "--limit", "5"],
         &["list", "--state", "open"],
-        &["list", "--state", "failed", "--all"],
         &["list", "--limit", "0"],
         &["methods", "diagnostic.nothing"],
         &["completions", "csh"],
@@ -159,6 +173,43 @@ fn usage_is_2() {
         assert!(!ran.stderr.is_empty(), "{arguments:?}");
     }
     assert_eq!(daemon.json(&["tasks"]), serde_json::json!([]));
+}
+
+/// What is written wrongly is told with what is allowed, and what may have been meant.
+#[test]
+fn a_slip_is_told_with_what_was_meant() {
+    let daemon = Daemon::start();
+    for (arguments, says) in [
+        (
+            &["call", "storage.copyImag"][..],
+            "Hint: did you mean storage.copyImage?",
+        ),
+        (
+            &["methods", "storage.copyImag"],
+            "Hint: did you mean storage.copyImage?",
+        ),
+        (
+            &["call", "system.stats"],
+            "Hint: did you mean system.status?",
+        ),
+        (&["call", "vm.start"], "Hint: opstead methods "),
+        (
+            &["methods", "operations.cancel"],
+            "Hint: opstead call operations.cancel id=…",
+        ),
+        (&["list", "--limit", "0"], "expected a number from 1 on"),
+        (&["serve", "--listen", "localhost:0"], "expected IP:PORT"),
+        (
+            &["call", "operations.dismiss", "ids=[a"],
+            "expected an array like",
+        ),
+    ] {
+        refused(&daemon.run(arguments), 2, says);
+    }
+    let unknown = daemon
+        .run(&["call", "storage.copyImag", "--json"])
+        .document();
+    assert_eq!(unknown["error"]["code"], -32601, "{unknown}");
 }
 
 /// Kwargs against the schema: every fault with its pointer.
@@ -191,7 +242,13 @@ fn what_is_understood_but_cannot_be_is_65() {
         "idReused",
     );
     refused(&daemon.run(&["show", "absent"]), 65, "operationNotFound");
+    refused(
+        &daemon.run(&["show", "absent"]),
+        65,
+        "Hint: opstead list --all ",
+    );
     refused(&daemon.run(&["cancel", "one"]), 65, "it is completed");
+    refused(&daemon.run(&["cancel", "one"]), 65, "Hint: opstead show ");
     refused(
         &daemon.run(&["watch", "--after", "1000000"]),
         65,

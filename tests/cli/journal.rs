@@ -109,6 +109,13 @@ fn it_tells_what_a_stopped_daemon_has_left() {
     let ran = Ran::of(&mut stopped.command(&[]));
     assert_eq!((ran.code, ran.stdout.as_str()), (69, ""), "{ran:?}");
     assert!(ran.stderr.contains("a daemon runs on "), "{ran:?}");
+    let folder = stopped.data().display().to_string();
+    assert!(ran.stderr.contains("SIGTERM"), "{ran:?}");
+    assert!(
+        ran.stderr
+            .contains(&format!("opstead status --data {folder}")),
+        "{ran:?}"
+    );
 }
 
 #[test]
@@ -147,9 +154,15 @@ fn events_are_chosen_by_place_number_name_and_operation() {
     let held = stopped.json_lines(&["--id", "held"]);
     assert_eq!(held[0]["state"], "running");
     let ran = stopped.run(&["--id", "never"]);
-    assert!(ran.stderr.contains("No operation never is kept"), "{ran:?}");
+    assert_eq!((ran.code, ran.stdout.as_str()), (65, ""), "{ran:?}");
+    assert!(ran.stderr.contains("no operation never is kept"), "{ran:?}");
+    let ran = stopped.run(&["--after", "1000000"]);
+    assert_eq!((ran.code, ran.stdout.as_str()), (65, ""), "{ran:?}");
+    let head = format!("the log ends at cursor {}, before 1000000.", all.len());
+    assert!(ran.stderr.contains(&head), "{ran:?}");
     let ran = stopped.run(&["a[b"]);
     assert_eq!((ran.code, ran.stdout.as_str()), (2, ""), "{ran:?}");
+    assert_eq!(ran.stderr.matches("invalid filter").count(), 1, "{ran:?}");
 }
 
 #[test]
@@ -172,6 +185,8 @@ fn damage_is_told_and_ends_it_with_1() {
     let ran = stopped.run(&[]);
     assert_eq!(ran.code, 1, "{ran:?}");
     assert!(ran.stdout.contains("marker.json is missing"), "{ran:?}");
+    assert!(ran.stderr.contains("refuses on purpose"), "{ran:?}");
+    assert!(ran.stderr.contains("backup of the folder"), "{ran:?}");
     assert!(
         ran.lines()
             .iter()

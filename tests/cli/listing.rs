@@ -128,6 +128,10 @@ fn list_shows_open_operations_and_with_all_the_others() {
         "done"
     );
     assert_eq!(list(&["--all", "--tag", "z"]), "");
+    assert_eq!(
+        list(&["--all", "--state", "completed", "--tag", "x"]),
+        "done"
+    );
     assert_eq!(list(&["--subsystem", "storage"]), "gone");
     assert_eq!(
         list(&["--method", "diagnostic.wait"]),

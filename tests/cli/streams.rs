@@ -1,7 +1,8 @@
 //! `watch` and `wait`.
 
-use std::io::Write;
-use std::os::unix::net::UnixListener;
+use std::io::{Read, Write};
+use std::net::Shutdown;
+use std::os::unix::net::{UnixListener, UnixStream};
 
 use rustix::fs::{OFlags, fcntl_setfl};
 use serde_json::Value;
@@ -89,6 +90,55 @@ fn watch_goes_on_after_a_crash() {
         (&"registered".into(), &"after".into())
     );
     assert!(before.iter().all(|alert| alert["operationId"] == "before"));
+}
+
+#[test]
+fn watch_says_that_the_daemon_is_away_and_that_it_is_back() {
+    let mut daemon = Daemon::start();
+    let mut watch = daemon.spawn(&["watch"]);
+    let mut notes = watch.stderr();
+    assert!(notes.next().unwrap().starts_with("Watching"));
+    daemon.kill();
+    assert_eq!(notes.next().unwrap(), "The daemon is away; waiting for it.");
+    daemon.start_again();
+    assert_eq!(notes.next().unwrap(), "The daemon is back.");
+}
+
+/// The daemon answers the subscription, and is gone for good.
+#[test]
+fn wait_for_a_daemon_that_goes_away_ends_with_69() {
+    let daemon = Daemon::start();
+    let socket = daemon.folder().join("between");
+    let between = UnixListener::bind(&socket).unwrap();
+    let target = format!("unix:{}", socket.display());
+    let wait = daemon.spawn(&["wait", "*", "--timeout", "3s", "--connect", &target]);
+    let (client, _) = between.accept().unwrap();
+    // Who comes again finds nobody.
+    drop(between);
+    let real = UnixStream::connect(daemon.folder().join("data/opstead.sock")).unwrap();
+    let (mut calls, mut called) = (client.try_clone().unwrap(), real.try_clone().unwrap());
+    let calling = std::thread::spawn(move || std::io::copy(&mut calls, &mut called));
+    until_subscribed(&real, &client);
+    client.shutdown(Shutdown::Both).unwrap();
+    real.shutdown(Shutdown::Both).unwrap();
+    // It ends, well or not.
+    let _ended = calling.join().unwrap();
+    let ran = wait.end();
+    assert_eq!((ran.code, ran.stdout.as_str()), (69, ""), "{ran:?}");
+    assert!(ran.stderr.contains("the daemon is away"), "{ran:?}");
+}
+
+/// Hands on what the daemon says, up to its answer to a subscription.
+fn until_subscribed(mut daemon: &UnixStream, mut client: &UnixStream) {
+    let mut said = Vec::new();
+    let mut piece = [0; 4096];
+    let is_said = |said: &[u8]| said.windows(15).any(|word| word == b"\"subscription\":");
+    while !is_said(&said) {
+        let length = daemon.read(&mut piece).unwrap();
+        assert!(length > 0, "{}", String::from_utf8_lossy(&said));
+        client.write_all(&piece[..length]).unwrap();
+        said.extend(&piece[..length]);
+    }
 }
 
 #[test]
@@ -204,7 +254,7 @@ fn a_wrong_log_is_told_as_such() {
         .to_owned();
     let ran = daemon.run(&["watch", "--after", "1", "--log", "another", "--json"]);
     assert_eq!(ran.code, 65, "{ran:?}");
-    let told = format!("opstead: the daemon's log is {present}, not another.");
+    let told = format!("opstead: that is another log: the daemon's is {present}, not another.");
     assert!(ran.stderr.starts_with(&told), "{ran:?}");
     let error = &ran.document()["error"];
     assert_eq!(

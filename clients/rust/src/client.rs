@@ -84,6 +84,11 @@ impl Client {
             .map_err(|_| Error::TimedOut)?
     }
 
+    /// Waits until there is no connection; at once if there is none.
+    pub async fn wait_for_disconnect(&self) {
+        self.handle.shared.disconnected().await;
+    }
+
     /// Calls any method with anything that is a JSON object or array.
     ///
     /// # Errors

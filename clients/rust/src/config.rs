@@ -70,27 +70,30 @@ impl Default for ClientConfig {
 impl Token {
     /// The header `Authorization`, if there is a token.
     pub(crate) fn authorization(&self) -> Result<Option<String>, Error> {
+        let named = |from: &str, token| Some((PathBuf::from(from), token));
+        let in_file = |path: &Path| Ok::<_, Error>(Some((path.to_owned(), read(path)?)));
         let token = match self {
-            Self::Given(token) => Some(token.clone()),
-            Self::File(path) => Some(read(path)?),
+            Self::Given(token) => named("the configuration", token.clone()),
+            Self::File(path) => in_file(path)?,
             Self::None => None,
             Self::Environment => match (env::var(TOKEN_VARIABLE), env::var_os(TOKEN_FILE_VARIABLE))
             {
-                (Ok(token), _) => Some(token),
-                (Err(_), Some(path)) => Some(read(Path::new(&path))?),
+                (Ok(token), _) => named(TOKEN_VARIABLE, token),
+                (Err(_), Some(path)) => in_file(Path::new(&path))?,
                 (Err(_), None) => None,
             },
         };
-        let Some(token) = token else { return Ok(None) };
+        let Some((from, token)) = token else {
+            return Ok(None);
+        };
         let token = token.trim();
         // Anything else would end the header and begin another.
         if token.is_empty() || !token.bytes().all(|byte| byte.is_ascii_graphic()) {
             return Err(Error::Token {
-                path: match self {
-                    Self::File(path) => path.clone(),
-                    _ => PathBuf::from("the configuration"),
-                },
-                source: std::io::Error::other("a token is printable and has no spaces"),
+                path: from,
+                source: std::io::Error::other(
+                    "a token is printable, has no spaces and is not empty",
+                ),
             });
         }
         Ok(Some(format!("Bearer {token}")))

@@ -155,6 +155,13 @@ impl Shared {
         state.session.is_some().then_some(state.number)
     }
 
+    /// Waits until there is no connection.
+    pub(crate) async fn disconnected(&self) {
+        let mut status = self.status();
+        // The sender lives as long as this.
+        let _status = status.wait_for(|status| *status != Status::Connected).await;
+    }
+
     /// Waits until there is a connection.
     pub(crate) async fn connected(&self) -> Result<(), Error> {
         match self

@@ -1,5 +1,8 @@
 //! How values of options are read.
 
+use std::net::SocketAddr;
+use std::num::NonZeroUsize;
+
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use opstead_client::schema::params::FilterType;
 use opstead_client::schema::{OperationState, Resource};
@@ -34,4 +37,13 @@ pub(super) fn resource(text: &str) -> Result<Resource, String> {
         }),
         _ => Err("expected TYPE:ID, like image:a".to_owned()),
     }
+}
+
+pub(super) fn address(text: &str) -> Result<SocketAddr, &'static str> {
+    let expected = "expected IP:PORT, like 127.0.0.1:6770 or [::1]:6770; a name is none";
+    text.parse().map_err(|_| expected)
+}
+
+pub(super) fn limit(text: &str) -> Result<NonZeroUsize, &'static str> {
+    text.parse().map_err(|_| "expected a number from 1 on")
 }

@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use opstead_client::schema::params::{RegisterParams, TIMEOUT_MOST_MS};
 use opstead_client::schema::{
-    Json, MethodDeclaration, MethodKind, Operation, OperationState, Registration, method,
+    ErrorObject, Json, METHOD_NOT_FOUND, MethodDeclaration, MethodKind, Operation, OperationState,
+    Registration, method,
 };
 use opstead_client::{Client, Error};
 
@@ -18,6 +19,7 @@ use crate::cli::output::{Line, Output, Style};
 use crate::cli::pretty::pretty;
 use crate::cli::progress::Progress;
 use crate::cli::schema::shell_word;
+use crate::cli::similar;
 use crate::cli::values::{Schemas, Values};
 use crate::cli::words;
 
@@ -101,6 +103,9 @@ async fn register(
     arguments.start.say_in(&mut params);
     let registration = match client.register(&params).await {
         Err(Error::Disconnected) => return Err(unanswered(arguments)),
+        Err(Error::Refused(refusal)) if refusal.code == METHOD_NOT_FOUND => {
+            return Err(unknown(client, &arguments.method, refusal).await?);
+        }
         other => other?,
     };
     // One that was registered before has kept its own.
@@ -112,6 +117,19 @@ async fn register(
     }
     output.say(lines())?;
     wait(client, &registration, output).await
+}
+
+/// Says what may have been meant.
+async fn unknown(client: &Client, name: &str, refusal: ErrorObject) -> Result<CliError, Error> {
+    let methods = client.methods().await?;
+    let names = methods.iter().map(|found| found.name.as_str());
+    Ok(match similar::method(name, names) {
+        Some(meant) => CliError::Advised {
+            refusal,
+            hint: format!("did you mean {meant}?"),
+        },
+        None => Error::Refused(refusal).into(),
+    })
 }
 
 fn unanswered(arguments: &CallArguments) -> CliError {

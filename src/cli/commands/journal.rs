@@ -20,7 +20,7 @@ use crate::cli::arguments::JournalArguments;
 use crate::cli::error::CliError;
 use crate::cli::exit::Exit;
 use crate::cli::output::{Output, note, plain};
-use crate::cli::stopped::{Damage, Entry, Recovered, StoppedJournal, Summary, Which};
+use crate::cli::stopped::{Damage, Entry, JournalFault, Recovered, StoppedJournal, Summary, Which};
 
 /// How many events are shown unless told otherwise.
 const LIMIT: usize = 1_000;
@@ -111,34 +111,69 @@ fn look(arguments: &JournalArguments, journal: &impl StoppedJournal) -> Result<E
         || which.operation.is_some()
         || arguments.after.is_some()
         || arguments.limit.is_some();
+    let next = &summary.next_start;
+    let is_whole = next.refused.is_none() && !next.begins_anew && summary.damage.is_empty();
     if !wants_events {
         output.show(summary, || summary_lines(summary))?;
     } else {
-        if let Some(id) = &which.operation {
-            show_operation(journal, id, output)?;
+        if is_whole && which.after > summary.cursor {
+            return Err(CliError::Journal(JournalFault::Beyond {
+                after: which.after,
+                head: summary.cursor,
+            }));
         }
         let limit = arguments.limit.map_or(LIMIT, usize::from);
-        show_events(journal, &which, limit, output)?;
+        show_some(journal, &which, limit, output)?;
     }
-    let next = &summary.next_start;
     if let Some(refused) = &next.refused {
         note(&format!("The daemon would not start: {refused}."));
     }
-    let is_whole = next.refused.is_none() && !next.begins_anew && summary.damage.is_empty();
-    Ok(if is_whole { Exit::Done } else { Exit::Failed })
+    if is_whole {
+        return Ok(Exit::Done);
+    }
+    what_to_do(summary);
+    Ok(Exit::Failed)
 }
 
-fn show_operation(journal: &impl StoppedJournal, id: &str, output: Output) -> Result<(), CliError> {
-    match journal.operation(id) {
-        Ok(Some(operation)) => output.show(&operation, || show::lines(&operation, None)),
-        Ok(None) => {
+/// For whoever has lost something, and wants to lose no more.
+fn what_to_do(summary: &Summary) {
+    let folder = summary.folder.display();
+    if summary.next_start.refused.is_some() {
+        note(
+            "Hint: opstead serve refuses on purpose, so that nothing that was answered is forgotten in silence.",
+        );
+    }
+    note(&format!(
+        "Hint: keep a copy of {folder} as it is, and put a whole backup of the folder in its place. \
+         What can still be read: opstead journal {folder} --after 0"
+    ));
+}
+
+/// The record of an operation, if one is meant, and events.
+fn show_some(
+    journal: &impl StoppedJournal,
+    which: &Which,
+    limit: usize,
+    output: Output,
+) -> Result<(), CliError> {
+    let mut is_missing = false;
+    if let Some(id) = &which.operation {
+        match journal.operation(id) {
+            Ok(Some(operation)) => output.show(&operation, || show::lines(&operation, None))?,
+            Ok(None) => is_missing = true,
+            Err(sentence) => note(&format!("The record of {id} cannot be read: {sentence}.")),
+        }
+    }
+    let shown = show_events(journal, which, limit, output)?;
+    match &which.operation {
+        Some(id) if is_missing && shown == 0 => {
+            Err(CliError::Journal(JournalFault::NoOperation(id.clone())))
+        }
+        Some(id) if is_missing => {
             note(&format!("No operation {id} is kept; these are its events."));
             Ok(())
         }
-        Err(sentence) => {
-            note(&format!("The record of {id} cannot be read: {sentence}."));
-            Ok(())
-        }
+        _ => Ok(()),
     }
 }
 
@@ -147,7 +182,7 @@ fn show_events(
     which: &Which,
     limit: usize,
     output: Output,
-) -> Result<(), CliError> {
+) -> Result<usize, CliError> {
     let mut shown = 0;
     let mut last = which.after;
     let mut result = Ok(());
@@ -162,7 +197,7 @@ fn show_events(
         result.is_ok()
     };
     journal.events(which, &mut see).map_err(CliError::Journal)?;
-    result
+    result.map(|()| shown)
 }
 
 fn entry_line(entry: &Entry) -> String {

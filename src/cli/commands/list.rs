@@ -13,12 +13,12 @@ use crate::cli::table::{Cell, Column, table};
 use crate::cli::words;
 
 const COLUMNS: [Column; 6] = [
-    Column::text("METHOD"),
+    Column::name("METHOD"),
     Column::name("NAME"),
     Column::whole("STATE"),
-    Column::whole("START"),
-    Column::whole("FINISH"),
-    Column::name("ID"),
+    Column::time("START"),
+    Column::time("FINISH"),
+    Column::id("ID"),
 ];
 
 pub(super) async fn run(arguments: ListArguments) -> Result<Exit, CliError> {
@@ -33,10 +33,11 @@ pub(super) async fn run(arguments: ListArguments) -> Result<Exit, CliError> {
 
 fn params(arguments: ListArguments) -> OperationsListParams {
     let filter = arguments.filter.filter();
+    // Who names states means these, done or not.
     let states = match (arguments.all, arguments.states.is_empty()) {
-        (true, _) => None,
+        (_, false) => Some(arguments.states),
+        (true, true) => None,
         (false, true) => Some(open_states()),
-        (false, false) => Some(arguments.states),
     };
     OperationsListParams {
         filter: filter.pattern,

@@ -3,15 +3,19 @@
 use std::collections::BTreeSet;
 
 use opstead_client::Client;
-use opstead_client::schema::{ExecutorInfo, InterruptPolicy, MethodDeclaration, MethodKind};
+use opstead_client::schema::{
+    ExecutorInfo, InterruptPolicy, MethodDeclaration, MethodKind, method,
+};
 use serde::Serialize;
 
 use crate::cli::arguments::MethodsArguments;
 use crate::cli::connection::connect;
 use crate::cli::error::CliError;
 use crate::cli::exit::Exit;
+use crate::cli::help;
 use crate::cli::output::{Line, Output};
 use crate::cli::schema::{Argument, Arguments};
+use crate::cli::similar;
 use crate::cli::table::{Cell, Column, facts, table};
 use crate::cli::words;
 
@@ -34,6 +38,10 @@ pub(super) async fn run(arguments: MethodsArguments) -> Result<Exit, CliError> {
     let output = Output::new(arguments.daemon.json);
     let client = connect(&arguments.daemon).await?;
     let mut methods = methods(&client).await?;
+    let names: Vec<String> = methods
+        .iter()
+        .map(|one| one.declaration.name.clone())
+        .collect();
     let pattern = arguments.filter.pattern();
     let is_this = |method: &Method| method.declaration.name == pattern;
     if methods.iter().any(is_this) {
@@ -49,13 +57,28 @@ pub(super) async fn run(arguments: MethodsArguments) -> Result<Exit, CliError> {
     }
     // A filter that is a name means one method.
     if methods.is_empty() && words::exactly(pattern) == pattern {
-        return Err(CliError::usage(
-            format!("no subsystem has the method {pattern}"),
-            "opstead methods shows them all, opstead call --help the daemon's own",
-        ));
+        return Err(unknown(pattern, &names));
     }
     output.show(&methods, || list(&methods, output))?;
     Ok(Exit::Done)
+}
+
+/// Says where it is, or what may have been meant.
+fn unknown(name: &str, names: &[String]) -> CliError {
+    if let Some(own) = method(name) {
+        let parameters = help::parameters(own);
+        let hint = match own.needs_web_socket {
+            true => "it is not for the command line".to_owned(),
+            false => format!("opstead call {name}{parameters}; opstead call --help tells them all"),
+        };
+        let message = format!("{name} is one of the daemon's own methods, and of no subsystem");
+        return CliError::usage(message, hint);
+    }
+    let hint = match similar::method(name, names.iter().map(String::as_str)) {
+        Some(meant) => format!("did you mean {meant}?"),
+        None => "opstead methods shows them all, opstead call --help the daemon's own".to_owned(),
+    };
+    CliError::usage(format!("no subsystem has the method {name}"), hint)
 }
 
 async fn methods(client: &Client) -> Result<Vec<Method>, CliError> {

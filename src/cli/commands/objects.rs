@@ -15,7 +15,7 @@ use crate::cli::words;
 const COLUMNS: [Column; 3] = [
     Column::name("NAME"),
     Column::text("HOW IT STANDS"),
-    Column::whole("UPDATED"),
+    Column::time("UPDATED"),
 ];
 
 pub(super) async fn run(arguments: ObjectsArguments) -> Result<Exit, CliError> {

@@ -172,7 +172,9 @@ fn attempt(operation: &Operation) -> String {
     match (operation.attempt, operation.max_attempts) {
         (0, _) => String::new(),
         (attempt, most) if attempt <= most => format!("{attempt} of {most}"),
-        (attempt, most) => format!("{attempt}, with interruptions; {most} without"),
+        (attempt, most) => format!(
+            "{attempt} (those that were interrupted do not count; of others there may be {most})"
+        ),
     }
 }
 
@@ -247,7 +249,10 @@ Children:
     fn interrupted_attempts_do_not_count() {
         let mut operation: Operation = serde_json::from_str(OPERATION).unwrap();
         operation.max_attempts = 1;
-        assert_eq!(attempt(&operation), "2, with interruptions; 1 without");
+        assert_eq!(
+            attempt(&operation),
+            "2 (those that were interrupted do not count; of others there may be 1)"
+        );
         operation.attempt = 0;
         assert_eq!(attempt(&operation), "");
     }

@@ -18,8 +18,8 @@ use crate::cli::table::{Cell, Column, table};
 use crate::cli::words;
 
 const COLUMNS: [Column; 5] = [
-    Column::name("ID"),
-    Column::text("METHOD"),
+    Column::id("ID"),
+    Column::name("METHOD"),
     Column::whole("STATE"),
     Column::text("PROGRESS"),
     Column::text("ARGUMENTS"),
@@ -29,9 +29,9 @@ const COLUMNS_OF_RESOURCE: [Column; 6] = [
     Column::text("OPERATION"),
     Column::text("RESOURCE"),
     Column::whole("STATE"),
-    Column::whole("START"),
-    Column::whole("FINISH"),
-    Column::name("ID"),
+    Column::time("START"),
+    Column::time("FINISH"),
+    Column::id("ID"),
 ];
 
 /// How many pages of operations are read to say how far each task is; beyond, a person reads no

@@ -29,5 +29,9 @@ async fn first(arguments: WaitArguments) -> Result<Alert, CliError> {
     let mut subscription = client.subscribe(options).await?;
     // A connection that is lost meanwhile loses no event: the subscription resumes.
     let alert = timeout(within, subscription.next()).await;
-    Ok(alert.map_err(|_| CliError::NoEvent { within })??)
+    match alert {
+        Ok(alert) => Ok(alert?),
+        Err(_) if client.is_connected() => Err(CliError::NoEvent { within }),
+        Err(_) => Err(CliError::Away { within }),
+    }
 }

@@ -2,6 +2,7 @@
 
 use std::convert::Infallible;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use opstead_client::schema::{Alert, ErrorCode};
 use opstead_client::{Client, Error, SubscribeOptions, Subscription};
@@ -56,9 +57,15 @@ async fn watch(arguments: WatchArguments, progress: Progress) -> Result<Infallib
         true => output.show(&place, Vec::<String>::new)?,
         false => note(&format!("Watching log {log_id} after cursor {cursor}")),
     }
+    let presence = tell_presence(&client);
+    tokio::pin!(presence);
     loop {
         *lock(&progress) = Some(place.clone());
-        match subscription.next().await {
+        let next = tokio::select! {
+            next = subscription.next() => next,
+            never = &mut presence => match never {},
+        };
+        match next {
             Ok(alert) => {
                 output.show(&alert, || vec![line(&alert)])?;
                 place.cursor = alert.cursor;
@@ -69,6 +76,20 @@ async fn watch(arguments: WatchArguments, progress: Progress) -> Result<Infallib
             )),
             Err(error) => return Err(error.into()),
         }
+    }
+}
+
+/// A subscription goes on by itself when the daemon is back, but a person may wonder.
+async fn tell_presence(client: &Client) -> Infallible {
+    loop {
+        client.wait_for_disconnect().await;
+        note("The daemon is away; waiting for it.");
+        while client
+            .wait_for_reconnect(Duration::from_secs(60))
+            .await
+            .is_err()
+        {}
+        note("The daemon is back.");
     }
 }
 

@@ -139,7 +139,8 @@ pub enum OpenError {
 
 impl From<sled::Error> for OpenError {
     fn from(error: sled::Error) -> Self {
-        Self::Database(error.to_string())
+        // sled names the backtrace that it has not taken.
+        Self::Database(error.to_string().replace(" backtrace ()", ""))
     }
 }
 
