@@ -14,6 +14,7 @@ use super::chain::{self, Use, check_no_dependants, check_use};
 use super::damage::{Damage, Merge};
 use super::error::{StorageError, during};
 use super::image::Image;
+use super::in_use::check_not_open;
 use super::job::{Bytes, ImageState, Job, Report};
 use super::operations::{Workshop, result};
 
@@ -49,6 +50,8 @@ impl Workshop {
             let cause = "the daemon ended meanwhile".to_owned();
             return Err(self.unfinished(job, &pair, cause)?);
         }
+        check_not_open(&pair.overlay)?;
+        check_not_open(&pair.backing)?;
         let size_bytes = pair.overlay.size_bytes()?;
         if size_bytes > pair.backing.size_bytes()? {
             // By itself, so that nothing is half written where it cannot grow.
@@ -104,7 +107,6 @@ impl Workshop {
             // Nothing was written.
             Err(error @ (StorageError::ImageInUse(_) | StorageError::QemuImgMissing { .. })) => {
                 before.record(&self.pool, &backing.name)?;
-                job.left(Some(chain::state(&self.pool, backing)?));
                 Err(error)
             }
             Err(error) => Err(self.unfinished(job, pair, error.to_string())?),
@@ -130,7 +132,7 @@ impl Workshop {
         synced.map_err(during("putting the image on disk"))
     }
 
-    /// Finds out how the images stand after a merge that was cut short, and tells.
+    /// Finds out how the images stand after a merge that was cut short.
     fn unfinished(
         &self,
         job: &Job,
@@ -150,7 +152,6 @@ impl Workshop {
             };
             damage.record(&self.pool, &pair.backing.name)?;
         }
-        job.left(Some(image_state));
         Ok(StorageError::MergeUnfinished {
             image: pair.overlay.name.clone(),
             backing: pair.backing.name.clone(),
