@@ -28,8 +28,26 @@ SCALARS = {
     "object": "dict[str, Any]",
 }
 
-# These need a place in a session to send alerts to: `Host.subscribe` is for them.
-OF_SUBSCRIPTIONS = ("alerts.subscribe", "alerts.unsubscribe")
+# These mean something only on a connection that is subscribed or attached: `Host.subscribe` and
+# `Executor` are for them.
+OF_CONNECTIONS = (
+    "alerts.subscribe",
+    "alerts.unsubscribe",
+    "executors.attach",
+    "executors.update",
+    "executors.complete",
+    "executors.fail",
+    "executors.canceled",
+    "executors.answer",
+    "executors.capacity",
+    "objects.publish",
+    "objects.retire",
+)
+# Likewise of `operations.register`.
+PARAM_OF_CONNECTIONS = "lease"
+
+# From here on errors end operations.
+FIRST_OF_OPERATIONS = 2000
 
 # JSON-RPC's own, as far as callers tell them apart.
 OF_JSON_RPC = {
@@ -58,7 +76,7 @@ def main() -> int:
     document = json.loads(DOCUMENT.read_text())
     files = {
         "types.py": types_of(document["components"]["schemas"]),
-        "_refusals.py": refusals_of(document),
+        "_refusals.py": refusals_of(document["components"]["errors"]),
         "_blocking_families.py": families_of(document, is_async=False),
         "_aio_families.py": families_of(document, is_async=True),
     }
@@ -197,17 +215,15 @@ def annotation(schema: Schema) -> str:
 # Refusals
 
 
-def refusals_of(document: Schema) -> str:
-    answered = references_in([method["errors"] for method in document["methods"]])
+def refusals_of(errors: dict[str, Schema]) -> str:
     text = head(
         "The daemon's own errors, one class each.",
         ["from ._errors import RefusedError"],
     )
     classes = []
-    errors = {**OF_JSON_RPC, **document["components"]["errors"]}
+    errors = {**OF_JSON_RPC, **errors}
     for reason, error in sorted(errors.items(), key=lambda item: item[1]["code"]):
-        # From 2000 on they end operations; few calls are answered with one.
-        if error["code"] >= 2000 and reason not in answered:
+        if error["code"] >= FIRST_OF_OPERATIONS:
             continue
         name = class_name(reason)
         classes.append((error["code"], name))
@@ -238,12 +254,17 @@ def class_name(reason: str) -> str:
 
 
 def families_of(document: Schema, *, is_async: bool) -> str:
-    methods, schemas = document["methods"], document["components"]["schemas"]
+    components = document["components"]
+    schemas, errors = components["schemas"], components["errors"]
+    methods = [
+        of_host(method, errors)
+        for method in document["methods"]
+        if method["name"] not in OF_CONNECTIONS
+    ]
     families: dict[str, list[Schema]] = {}
     for method in methods:
-        if method["name"] not in OF_SUBSCRIPTIONS:
-            family, _dot, _name = method["name"].rpartition(".")
-            families.setdefault(family, []).append(method)
+        family, _dot, _name = method["name"].rpartition(".")
+        families.setdefault(family, []).append(method)
     used = " ".join(definition_of(method, schemas, is_async=is_async) for method in methods)
     imports = [name for name in ("Any", "Optional", "TypeVar", "Union") if name in used]
     imports += ["Protocol", "TypeVar"]
@@ -276,6 +297,21 @@ def families_of(document: Schema, *, is_async: bool) -> str:
     return text + "".join(
         definition_of(method, schemas, is_async=is_async) for method in families.get("", [])
     )
+
+
+def of_host(method: Schema, errors: dict[str, Schema]) -> Schema:
+    """A method as it can be called on any connection."""
+    params = [param for param in method["params"] if param["name"] != PARAM_OF_CONNECTIONS]
+    if len(params) == len(method["params"]):
+        return method
+    # What a call is answered with beyond this comes with that param.
+    answered = [
+        error
+        for error in method["errors"]
+        if reference_of(error) != "staleLease"
+        and errors[reference_of(error)]["code"] < FIRST_OF_OPERATIONS
+    ]
+    return {**method, "params": params, "errors": answered}
 
 
 ASK = '''
@@ -349,7 +385,7 @@ def documentation_of(method: Schema) -> str:
         lines.append("")
     for param in params:
         lines += textwrap.wrap(f"{param['name']}: {param['summary']}", 90, subsequent_indent="    ")
-    raised = [class_name(error["$ref"].rpartition("/")[2]) for error in method["errors"]]
+    raised = [class_name(reference_of(error)) for error in method["errors"]]
     if raised:
         lines += ["", *textwrap.wrap(f"Raises {', '.join(raised)}.", 90)]
     if len(lines) == 1:

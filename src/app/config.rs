@@ -20,7 +20,7 @@ use exec::{ExecSection, programs};
 /// Bytes of an operation's result or error, if an executor from outside gives it.
 const RESULT_BYTES: u32 = 1 << 20;
 
-/// Bytes of whatever else such an executor says.
+/// Bytes of whatever else such an executor says; the engine bounds declarations by as many.
 const REPORT_BYTES: u32 = 64 << 10;
 
 /// The file that runs, also when another version has been put in its place.

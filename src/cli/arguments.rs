@@ -1,16 +1,22 @@
 //! The command line: commands and their arguments. What they do is in `commands`.
 
+mod moment;
+mod parse;
+mod start;
+
 use std::ffi::OsString;
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use opstead_client::schema::params::FilterType;
 use opstead_client::schema::{OperationState, Resource};
 use opstead_client::{Filter, Target};
+
+use parse::{filter_type, resource, state};
+use start::StartArguments;
 
 /// The data folder, for the daemon and for who looks for its socket.
 const DATA: &str = "opstead-data";
@@ -73,6 +79,9 @@ pub enum ClientCommand {
     /// List the methods of the subsystems, or show how one of them is called
     #[command(name = "methods")]
     Methods(MethodsArguments),
+    /// List who carries out methods, and how busy they are
+    #[command(name = "executors")]
+    Executors(ExecutorsArguments),
     /// Show how the daemon is
     #[command(name = "status")]
     Status(StatusArguments),
@@ -171,6 +180,8 @@ pub struct CallArguments {
     #[arg(long)]
     pub(super) wait: bool,
     #[command(flatten)]
+    pub(super) start: StartArguments,
+    #[command(flatten)]
     pub(super) daemon: DaemonArguments,
 }
 
@@ -186,7 +197,7 @@ pub(super) struct LimitArguments {
 #[derive(Debug, Args)]
 pub struct TasksArguments {
     /// Those that claim this resource, like image:a: what runs first, then in the order in which it
-    /// will run
+    /// will run, then what has no claim before its start time
     #[arg(long, value_name = "TYPE:ID", value_parser = resource)]
     pub(super) resource: Option<Resource>,
     /// The most entries with --resource; that there are others is said on stderr
@@ -297,6 +308,13 @@ pub struct WaitArguments {
     pub(super) daemon: DaemonArguments,
 }
 
+/// Arguments of `executors`.
+#[derive(Debug, Args)]
+pub struct ExecutorsArguments {
+    #[command(flatten)]
+    pub(super) daemon: DaemonArguments,
+}
+
 /// Arguments of `status`.
 #[derive(Debug, Args)]
 pub struct StatusArguments {
@@ -381,6 +399,7 @@ impl ClientCommand {
             Self::Wait(arguments) => &arguments.daemon,
             Self::Objects(arguments) => &arguments.daemon,
             Self::Methods(arguments) => &arguments.daemon,
+            Self::Executors(arguments) => &arguments.daemon,
             Self::Status(arguments) => &arguments.daemon,
             Self::Demo(_) | Self::Completions(_) => return None,
         })
@@ -423,38 +442,6 @@ impl FilterKindArguments {
             FilterType::Glob => Filter::glob(pattern),
             FilterType::Regexp => Filter::regexp(pattern),
         }
-    }
-}
-
-fn filter_type() -> impl TypedValueParser<Value = FilterType> {
-    let words = [
-        PossibleValue::new("glob"),
-        PossibleValue::new("regexp").alias("regex"),
-    ];
-    PossibleValuesParser::new(words).map(|word| match word.as_str() {
-        "glob" => FilterType::Glob,
-        _ => FilterType::Regexp,
-    })
-}
-
-fn state() -> impl TypedValueParser<Value = OperationState> {
-    PossibleValuesParser::new(OperationState::ALL.iter().map(|state| state.as_str())).try_map(
-        |word| {
-            let mut states = OperationState::ALL.iter().copied();
-            states
-                .find(|state| state.as_str() == word)
-                .ok_or("no such state")
-        },
-    )
-}
-
-fn resource(text: &str) -> Result<Resource, String> {
-    match text.split_once(':') {
-        Some((kind, id)) if !kind.is_empty() && !id.is_empty() => Ok(Resource {
-            kind: kind.to_owned(),
-            id: id.to_owned(),
-        }),
-        _ => Err("expected TYPE:ID, like image:a".to_owned()),
     }
 }
 

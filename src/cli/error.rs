@@ -13,8 +13,8 @@ use serde_json::json;
 use super::exit::Exit;
 use super::failure;
 use super::output::note;
+use super::reasons;
 use super::stopped::JournalFault;
-use super::words;
 
 /// Why a command did not succeed.
 #[derive(Debug, thiserror::Error)]
@@ -247,7 +247,7 @@ fn tell_refusal(error: &ErrorObject) -> Told {
             sentence: "Rejected: it conflicts beyond hope with what is outstanding; nothing of it \
                        is stored."
                 .to_owned(),
-            details: words::reasons(&details.reasons),
+            details: reasons::lines(&details.reasons, None),
             hint: "opstead show ID tells more of an operation that is outstanding".to_owned(),
         };
     }
@@ -262,13 +262,15 @@ fn tell_refusal(error: &ErrorObject) -> Told {
         (None, Some(state)) => format!("it is {state}"),
         (None, None) => hint.to_owned(),
     };
+    let mut faults = details.faults.iter();
     // Faults have a line each; the message lists them once more.
     let sentence = match lines.is_empty() {
         true => format!("opstead: {}.", failure::sentence(error)),
-        false => format!(
+        false if faults.any(|fault| fault.pointer.starts_with("/kwargs")) => format!(
             "opstead: the arguments are not the method's ({}).",
             error.code
         ),
+        false => format!("opstead: the request cannot be met ({}).", error.code),
     };
     Told {
         exit,

@@ -2,9 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use opstead_client::schema::{ErrorObject, Fault, Json, NonFatalError};
+use opstead_client::schema::{ErrorCode, ErrorObject, Fault, Json, NonFatalError, Reason};
 
 use super::pretty::pretty;
+use super::reasons;
 
 /// The error on one line: message, name, code.
 pub(super) fn sentence(error: &ErrorObject) -> String {
@@ -15,9 +16,15 @@ pub(super) fn sentence(error: &ErrorObject) -> String {
     }
 }
 
-/// What else an error says: its traceback line by line, and the rest of its data.
+/// What else an error says: whose claims are in the way, its traceback line by line, and the rest of
+/// its data.
 pub(super) fn more(error: &ErrorObject) -> Vec<String> {
-    let Some(data) = &error.data else {
+    // Of that one the sentence says all.
+    let data = match error.known() {
+        Some(ErrorCode::DependencyFailed) => None,
+        _ => error.data.as_ref(),
+    };
+    let Some(data) = data else {
         return Vec::new();
     };
     let Ok(mut members) = serde_json::from_str::<BTreeMap<String, Json>>(data.get()) else {
@@ -29,7 +36,14 @@ pub(super) fn more(error: &ErrorObject) -> Vec<String> {
     let traceback = members
         .get("traceback")
         .and_then(|traceback| serde_json::from_str::<String>(traceback.get()).ok());
+    let reasons = members
+        .get("reasons")
+        .and_then(|reasons| serde_json::from_str::<Vec<Reason>>(reasons.get()).ok());
     let mut lines = Vec::new();
+    if let Some(reasons) = reasons {
+        members.remove("reasons");
+        lines.extend(reasons::lines(&reasons, None));
+    }
     if let Some(traceback) = traceback {
         members.remove("traceback");
         lines.extend(under("Traceback:", traceback.lines().map(str::to_owned)));
@@ -112,6 +126,22 @@ mod tests {
                 "        1",
                 "      ]",
                 "    }",
+            ]
+        );
+    }
+
+    #[test]
+    fn a_conflict_is_told_as_when_it_is_refused() {
+        let error = error(
+            r#"{"code":1001,"message":"no","data":{"reason":"conflict","reasons":[{"cause":"resource",
+            "resource":{"type":"image","id":"a"},"operation":"delete","blockedBy":["gone"]}]}}"#,
+        );
+        assert_eq!(
+            more(&error),
+            [
+                "  Blocked by: gone, whose claim is",
+                "    Resource: image a",
+                "    Operation: delete",
             ]
         );
     }

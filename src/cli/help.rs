@@ -25,6 +25,7 @@ const CALL_EXAMPLES: &str = "\
 Examples:
   opstead call storage.createImage image=a sizeBytes=1048576 --wait
   opstead call storage.copyImage source=a target=b --id copy-1
+  opstead call storage.deleteImage image=a --after copy-1 --at 2026-12-01T12:00
   opstead call operations.list states:='[\"waiting\"]' --json";
 
 /// What `--json` prints, of each command that takes it.
@@ -50,6 +51,7 @@ const JSON: &[(&str, &str)] = &[
         "methods",
         "an array of {declaration: MethodDeclaration, executors: names of those there}",
     ),
+    ("executors", "an array of ExecutorInfo"),
     ("status", "the SystemStatus"),
     (
         "journal",

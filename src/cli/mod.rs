@@ -10,7 +10,7 @@
 //! | `connection` | which daemon is meant |
 //! | `values` | `key=value` arguments, typed by a method's schema |
 //! | `schema` | a method's schema in words, and a call as an example |
-//! | `terminal`, `output`, `pretty`, `table`, `words`, `failure`, `progress` | what is shown |
+//! | `terminal`, `output`, `pretty`, `table`, `words`, `reasons`, `failure`, `progress` | what is shown |
 //! | `follow`, `pages` | an operation followed to its end, listings read page after page |
 //! | `completion` | what a shell completes, asked from the daemon |
 //! | `stopped` | what is to be known of a stopped daemon's journal |
@@ -37,6 +37,7 @@ mod failure;
 mod output;
 mod pretty;
 mod progress;
+mod reasons;
 mod table;
 mod terminal;
 mod words;

@@ -49,7 +49,7 @@ impl Arguments {
     /// The command line of a call with what is required.
     pub(super) fn example(&self, method: &str) -> String {
         let required = self.named.iter().filter(|argument| argument.required);
-        let words = required.map(|argument| shell_word(argument.example()));
+        let words = required.map(|argument| shell_word(&argument.example()));
         let line = ["opstead".to_owned(), "call".to_owned(), method.to_owned()];
         line.into_iter().chain(words).collect::<Vec<_>>().join(" ")
     }
@@ -179,12 +179,12 @@ fn example(schema: &Map<String, Value>) -> Option<Value> {
 }
 
 /// Quoted where a shell would take it for something else.
-fn shell_word(word: String) -> String {
+pub(super) fn shell_word(word: &str) -> String {
     let means_itself = |c: char| c.is_ascii_alphanumeric() || "_-./=:,@+%".contains(c);
     match word.chars().all(means_itself) {
-        true => word,
+        true => word.to_owned(),
         // Only a NUL cannot be quoted, and nobody could type it.
-        false => shlex::try_quote(&word).unwrap_or_default().into_owned(),
+        false => shlex::try_quote(word).unwrap_or_default().into_owned(),
     }
 }
 

@@ -1,6 +1,6 @@
 //! Aligned columns, that fit a terminal where there is one.
 
-use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
+use unicode_width::UnicodeWidthChar;
 
 use super::output::{Line, Style, plain};
 
@@ -31,6 +31,7 @@ enum Cut {
 
 const GAP: &str = "  ";
 const CUT: &str = "…";
+const CUT_WIDTH: usize = 1;
 
 impl Column {
     pub(super) const fn text(name: &'static str) -> Self {
@@ -76,10 +77,10 @@ impl<T: Into<String>> From<T> for Cell {
 pub(super) fn table(columns: &[Column], rows: Vec<Vec<Cell>>, most: Option<usize>) -> Vec<Line> {
     let header = |column: &Column| Cell::styled(Style::Heading, column.name);
     let header: Vec<Cell> = columns.iter().map(header).collect();
-    let mut widths: Vec<usize> = header.iter().map(|cell| cell.text.width()).collect();
+    let mut widths: Vec<usize> = header.iter().map(|cell| width(&cell.text)).collect();
     for row in &rows {
-        for (width, cell) in widths.iter_mut().zip(row) {
-            *width = cell.text.width().max(*width);
+        for (widest, cell) in widths.iter_mut().zip(row) {
+            *widest = width(&cell.text).max(*widest);
         }
     }
     if let Some(most) = most {
@@ -93,7 +94,7 @@ pub(super) fn table(columns: &[Column], rows: Vec<Vec<Cell>>, most: Option<usize
 pub(super) fn facts(facts: Vec<(&str, Cell)>) -> Vec<Line> {
     let mut facts = facts;
     facts.retain(|(_, cell)| !cell.text.is_empty());
-    let widest = facts.iter().map(|(name, _)| name.width()).max();
+    let widest = facts.iter().map(|(name, _)| width(name)).max();
     let widest = widest.unwrap_or_default();
     let line = |(name, cell): (&str, Cell)| {
         Line::from(format!("{name:widest$}{GAP}")).and(cell.style, cell.text)
@@ -103,36 +104,50 @@ pub(super) fn facts(facts: Vec<(&str, Cell)>) -> Vec<Line> {
 
 /// The beginning of a text that is too wide, within so many columns of a terminal.
 pub(super) fn cut_end(text: &str, most: usize) -> String {
-    if text.width() <= most {
+    if width(text) <= most {
         return text.to_owned();
     }
     if most == 0 {
         return String::new();
     }
-    head(text, most - CUT.width()).to_owned() + CUT
+    head(text, most - CUT_WIDTH).to_owned() + CUT
 }
 
 /// The two ends of a text that is too wide.
 fn cut_middle(text: &str, most: usize) -> String {
-    if text.width() <= most || most < 3 {
+    if width(text) <= most || most < 3 {
         return cut_end(text, most);
     }
-    let room = most - CUT.width();
+    let room = most - CUT_WIDTH;
     let begins = head(text, room / 2);
     let reversed: String = text.chars().rev().collect();
-    let ends = head(&reversed, room - begins.width());
+    let ends = head(&reversed, room - width(begins));
     format!("{begins}{CUT}{}", ends.chars().rev().collect::<String>())
 }
 
 fn head(text: &str, most: usize) -> &str {
-    let mut width = 0;
+    let mut taken = 0;
     for (place, c) in text.char_indices() {
-        width += c.width().unwrap_or_default();
-        if width > most {
+        taken += char_width(c);
+        if taken > most {
             return &text[..place];
         }
     }
     text
+}
+
+/// How many columns of a terminal a text takes at the most. It is the sum of its characters', so
+/// that what is cut off a text always makes it narrower, in whatever order they join.
+fn width(text: &str) -> usize {
+    text.chars().map(char_width).sum()
+}
+
+fn char_width(c: char) -> usize {
+    match c {
+        // They have no width of their own, but may widen the character before them.
+        '\u{fe00}'..='\u{fe0f}' => 1,
+        c => c.width().unwrap_or_default(),
+    }
 }
 
 /// Takes from the widest column, again and again, until all fit.
@@ -144,7 +159,7 @@ fn shrink(columns: &[Column], widths: &mut [usize], most: usize) {
         while over > 0 {
             let least = |column: &Column| match (is_first, column.cut) {
                 (true, Cut::Last) => usize::MAX,
-                (true, _) => column.name.width(),
+                (true, _) => width(column.name),
                 (false, _) => 1,
             };
             let candidates = columns.iter().zip(widths.iter_mut());
@@ -163,12 +178,12 @@ fn aligned(columns: &[Column], row: Vec<Cell>, widths: &[usize]) -> Line {
     // Nothing is padded behind the last cell that says something.
     let said = row.iter().rposition(|cell| !cell.text.is_empty());
     let cells = row.into_iter().take(said.map_or(0, |last| last + 1));
-    for (place, ((cell, column), &width)) in cells.zip(columns).zip(widths).enumerate() {
+    for (place, ((cell, column), &most)) in cells.zip(columns).zip(widths).enumerate() {
         let text = match column.cut {
-            Cut::Middle => cut_middle(&cell.text, width),
-            Cut::End | Cut::Last => cut_end(&cell.text, width),
+            Cut::Middle => cut_middle(&cell.text, most),
+            Cut::End | Cut::Last => cut_end(&cell.text, most),
         };
-        let padding = width - text.width();
+        let padding = most - width(&text);
         line = line.and(cell.style, text);
         if said > Some(place) {
             line = line.and(Style::Plain, " ".repeat(padding) + GAP);
@@ -179,6 +194,8 @@ fn aligned(columns: &[Column], row: Vec<Cell>, widths: &[usize]) -> Line {
 
 #[cfg(test)]
 mod tests {
+    use unicode_width::UnicodeWidthStr;
+
     use super::*;
 
     const COLUMNS: [Column; 3] = [
@@ -228,6 +245,22 @@ mod tests {
         for most in 7..40 {
             for line in texts(&lines(&rows, Some(most))) {
                 assert!(line.width() <= most, "{most}: {line}");
+            }
+        }
+    }
+
+    /// Characters that are wider together than each for itself, or narrower.
+    #[test]
+    fn a_table_fits_whatever_the_names_are() {
+        let hearts = "\u{2764}\u{fe0f}".repeat(10);
+        let families = "\u{1f468}\u{200d}\u{1f469}\u{200d}\u{1f467}".repeat(5);
+        let quotes = "\u{2018}\u{fe01}".repeat(10);
+        for name in [hearts, families, quotes] {
+            let rows = [[name.as_str(), "running", name.as_str()]];
+            for most in 7..60 {
+                for line in texts(&lines(&rows, Some(most))) {
+                    assert!(line.width() <= most, "{most}: {line}");
+                }
             }
         }
     }

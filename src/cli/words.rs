@@ -1,18 +1,22 @@
 //! Wire types in words for a person.
 
 use opstead_client::schema::{
-    Cause, Claim, OperationInfo, OperationState, Reason, Registration, Response, Timestamp,
+    Claim, Operation, OperationInfo, OperationState, Registration, Response, Timestamp,
 };
 
 use super::output::Style;
 use super::progress::bar;
+use super::reasons;
 use super::table::Cell;
 
 /// The cells of a bar in a record.
-const CELLS: usize = 20;
+pub(super) const CELLS: usize = 20;
 
-/// What became of a request.
-pub(super) fn registration(registration: &Registration) -> Vec<String> {
+/// What became of a request; the start time where it is known.
+pub(super) fn registration(
+    registration: &Registration,
+    start_at: Option<Timestamp>,
+) -> Vec<String> {
     let id = &registration.id;
     if registration.state.has_ended() {
         return vec![format!(
@@ -28,55 +32,9 @@ pub(super) fn registration(registration: &Registration) -> Vec<String> {
                 format!("Registered{before}: {id}"),
                 "Postponed: it starts by itself when what it waits for is done.".to_owned(),
             ];
-            lines.extend(reasons(&registration.reasons));
+            lines.extend(reasons::lines(&registration.reasons, start_at));
             lines
         }
-    }
-}
-
-/// Reasons, each with its lines.
-pub(super) fn reasons(reasons: &[Reason]) -> Vec<String> {
-    reasons.iter().flat_map(reason).collect()
-}
-
-/// Whose claim it is comes first: the resource and the operation are the other one's.
-fn reason(reason: &Reason) -> Vec<String> {
-    let mut lines = Vec::new();
-    let is_claim = reason.resource.is_some() || reason.operation.is_some();
-    let others = if reason.more { " and others" } else { "" };
-    let names = reason.blocked_by.join(", ");
-    match (is_claim, names.is_empty()) {
-        (true, true) => lines.push("  Blocked by a claim:".to_owned()),
-        (true, false) if reason.blocked_by.len() == 1 && !reason.more => {
-            lines.push(format!("  Blocked by: {names}, whose claim is"));
-        }
-        (true, false) => lines.push(format!("  Blocked by: {names}{others}, whose claims are")),
-        (false, _) => lines.push(format!("  Waits for: {}", cause(reason.cause))),
-    }
-    if let Some(resource) = &reason.resource {
-        lines.push(format!("    Resource: {} {}", resource.kind, resource.id));
-    }
-    if let Some(operation) = reason.operation {
-        lines.push(format!("    Operation: {operation}"));
-    }
-    if !is_claim && !names.is_empty() {
-        lines.push(format!("    Blocked by: {names}{others}"));
-    }
-    if let Some(detail) = &reason.detail {
-        lines.push(format!("    Detail: {detail}"));
-    }
-    lines
-}
-
-const fn cause(cause: Cause) -> &'static str {
-    match cause {
-        Cause::Resource => "another operation's claim on a resource",
-        Cause::Capacity => "capacity; too much is running",
-        Cause::Executor => "an executor that is there and free",
-        Cause::Version => "an executor with this version of the method",
-        Cause::StartTime => "its start time",
-        Cause::Dependency => "operations after which it is to start",
-        Cause::RetryDelay => "the delay before another attempt",
     }
 }
 
@@ -136,14 +94,22 @@ pub(super) const fn style(state: OperationState) -> Style {
     }
 }
 
-/// When an operation started, for a table.
-pub(super) fn started(time: Option<Timestamp>) -> Cell {
-    time.map_or_else(|| "Unstarted".into(), |time| time.to_string().into())
+/// When an operation started or will, for a table.
+pub(super) fn started(operation: &Operation) -> Cell {
+    match (operation.started_at, operation.start_at, operation.state) {
+        (Some(time), ..) => time.to_string().into(),
+        (None, Some(time), OperationState::Scheduled) => format!("Not before {time}").into(),
+        (None, ..) if operation.state.has_ended() => "Never".into(),
+        (None, ..) => "Unstarted".into(),
+    }
 }
 
 /// When an operation ended, for a table.
-pub(super) fn finished(time: Option<Timestamp>) -> Cell {
-    time.map_or_else(|| "Incomplete".into(), |time| time.to_string().into())
+pub(super) fn finished(operation: &Operation) -> Cell {
+    match operation.finished_at {
+        Some(time) => time.to_string().into(),
+        None => "Incomplete".into(),
+    }
 }
 
 /// Claims, each with what is done to the resource.
@@ -167,8 +133,7 @@ pub(super) fn exactly(name: &str) -> String {
 #[cfg(test)]
 mod tests {
     use opstead_client::schema::{
-        ClaimOperation, LastError, OperationDescription, OperationState, Percentage, Resource,
-        Stage, empty_object,
+        Cause, LastError, OperationDescription, Percentage, Reason, Stage, empty_object,
     };
 
     use super::*;
@@ -198,24 +163,10 @@ mod tests {
 
     #[test]
     fn a_postponed_registration_says_what_it_waits_for() {
-        let claim = Reason {
-            resource: Some(Resource {
-                kind: "image".to_owned(),
-                id: "vm".to_owned(),
-            }),
-            operation: Some(ClaimOperation::Read),
-            blocked_by: vec!["copy-1".to_owned(), "copy-2".to_owned()],
-            more: true,
-            ..Reason::of(Cause::Resource)
-        };
-        let busy = Reason {
-            detail: Some("busy".to_owned()),
-            ..Reason::of(Cause::Executor)
-        };
         let postponed = Registration {
             id: "delete-1".to_owned(),
             response: Response::Postponed,
-            reasons: vec![claim, busy],
+            reasons: vec![Reason::of(Cause::Version), Reason::of(Cause::StartTime)],
             state: OperationState::Waiting,
             alert_name: "storage.Image.vm".to_owned(),
             existing: false,
@@ -223,15 +174,12 @@ mod tests {
             log_id: "log".to_owned(),
         };
         assert_eq!(
-            registration(&postponed),
+            registration(&postponed, Some(Timestamp::from_unix_ms(1))),
             [
                 "Registered: delete-1",
                 "Postponed: it starts by itself when what it waits for is done.",
-                "  Blocked by: copy-1, copy-2 and others, whose claims are",
-                "    Resource: image vm",
-                "    Operation: read",
-                "  Waits for: an executor that is there and free",
-                "    Detail: busy",
+                "  Waits for: an executor with its version of the method; only others are offered",
+                "  Waits for: its start time, 1970-01-01T00:00:00.001Z",
             ]
         );
     }

@@ -1,6 +1,7 @@
 //! How much others wrote into an event or a record: what bounds of bytes are kept by. Estimates,
 //! without what every event has.
 
+use crate::declaration::Declaration;
 use crate::event::{Change, Event, EventBody, OperationEvent};
 use crate::failure::Failure;
 use crate::operation::{Operation, OperationInfo, Outcome, Request};
@@ -16,8 +17,8 @@ impl Event {
             EventBody::ObjectPublished { alert_name, info }
             | EventBody::ObjectRetired { alert_name, info } => alert_name.len() + info.text_bytes(),
             EventBody::Purged { operations } => operations.len() * PURGED_BYTES,
-            EventBody::MethodDeclared(_)
-            | EventBody::ExecutorAttached { .. }
+            EventBody::MethodDeclared(method) => method.text_bytes(),
+            EventBody::ExecutorAttached { .. }
             | EventBody::ExecutorDetached { .. }
             | EventBody::WakeContinued
             | EventBody::CapacitySet { .. }
@@ -25,6 +26,23 @@ impl Event {
             | EventBody::Placed { .. }
             | EventBody::DelayPassed { .. } => 0,
         }
+    }
+}
+
+impl Declaration {
+    /// About the bytes of all texts in it.
+    pub fn text_bytes(&self) -> usize {
+        let schema = self.kwargs_schema.as_ref();
+        let object = self.object.as_ref().map_or(0, |object| object.len());
+        let claims = self
+            .claims
+            .iter()
+            .map(|claim| claim.kind.len() + claim.id.len());
+        let secrets = self.secrets.iter().map(|secret| secret.len());
+        let names = self.name.len() + self.summary.len() + object;
+        names
+            + schema.map_or(0, |schema| schema.as_str().len())
+            + claims.chain(secrets).sum::<usize>()
     }
 }
 

@@ -19,6 +19,12 @@ const MOST_CAPACITY: u32 = 10_000;
 /// The most methods that one executor may declare.
 const MOST_METHODS: usize = 1_000;
 
+/// The most methods that may be declared by all together, in any version: they are kept.
+const MOST_DECLARED: usize = 10_000;
+
+/// The most bytes of one declaration.
+const MOST_DECLARATION_BYTES: usize = 64 << 10;
+
 /// An executor that comes.
 pub struct AttachRequest {
     /// Its name.
@@ -172,9 +178,17 @@ impl EngineHandle {
             let message = format!("must declare 1 to {MOST_METHODS} methods");
             faults.push(Fault::new("/methods", message));
         }
+        if self.declared_with(&request.declarations) > MOST_DECLARED {
+            let message = format!("would make more than {MOST_DECLARED} methods that are declared");
+            faults.push(Fault::new("/methods", message));
+        }
         let mut schemas = Vec::with_capacity(count);
         for (index, method) in request.declarations.iter().enumerate() {
             let pointer = format!("/methods/{index}");
+            if method.text_bytes() > MOST_DECLARATION_BYTES {
+                let message = format!("is over {MOST_DECLARATION_BYTES} bytes");
+                faults.push(Fault::new(&pointer, message));
+            }
             faults.extend(method.check(&pointer).err().into_iter().flatten());
             let subsystem = method.subsystem();
             if self.is_built_in(subsystem) {

@@ -380,6 +380,11 @@ impl EngineHandle {
         schemas.declare(declaration, schema);
     }
 
+    /// How many methods would be declared with these.
+    pub(super) fn declared_with(&self, declarations: &[Declaration]) -> usize {
+        self.schemas().count_with(declarations)
+    }
+
     fn schemas(&self) -> RwLockReadGuard<'_, Schemas> {
         let schemas = self.shared.schemas.read();
         schemas.expect("nobody panics with this lock")

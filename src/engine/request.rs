@@ -63,7 +63,11 @@ impl Request {
             | Self::Child(_, Order::Register(register), _) => {
                 REQUEST_BYTES + register_bytes(register)
             }
-            Self::Arrived(arrival, _) => REQUEST_BYTES * (1 + arrival.declarations.len()),
+            Self::Arrived(arrival, _) => {
+                let declared = arrival.declarations.iter();
+                let declared = declared.map(|method| ITEM_BYTES + method.text_bytes());
+                REQUEST_BYTES + declared.sum::<usize>()
+            }
             Self::Said(_, said, _) => REQUEST_BYTES + said_bytes(said),
             Self::Order(Order::Cancel { id, .. }, _) => REQUEST_BYTES + id.len(),
             Self::Order(..) | Self::Child(..) | Self::Snapshot(_) => REQUEST_BYTES,

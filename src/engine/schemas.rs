@@ -81,6 +81,18 @@ impl Schemas {
         versions.insert(place, declared);
     }
 
+    /// How many methods and versions would be declared with these.
+    pub(super) fn count_with(&self, declarations: &[Declaration]) -> usize {
+        let is_new = |new: &&Declaration| {
+            let versions = self.methods.get(&new.name).into_iter().flatten();
+            versions
+                .into_iter()
+                .all(|known| known.version != new.version)
+        };
+        let known: usize = self.methods.values().map(Vec::len).sum();
+        known + declarations.iter().filter(is_new).count()
+    }
+
     /// Whether a method is declared, and as what in its highest version.
     pub(super) fn kind(&self, method: &str) -> Option<MethodKind> {
         self.methods.get(method)?.last().map(|highest| highest.kind)

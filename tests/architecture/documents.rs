@@ -112,8 +112,20 @@ fn commands_that_the_readme_shows_exist() {
         }
     }
     for command in [
-        "serve", "call", "tasks", "list", "show", "objects", "methods", "watch", "wait", "cancel",
-        "status", "demo", "journal",
+        "serve",
+        "call",
+        "tasks",
+        "list",
+        "show",
+        "objects",
+        "methods",
+        "watch",
+        "wait",
+        "cancel",
+        "status",
+        "demo",
+        "journal",
+        "executors",
     ] {
         assert!(seen.contains(command), "{command} is not shown");
     }

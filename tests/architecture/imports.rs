@@ -221,6 +221,7 @@ const LIBRARIES: &[(&str, &[&str])] = &[
     ("ulid", &["engine", "journal"]),
     ("toml", &["app"]),
     ("clap", &["cli"]),
+    ("jiff", &["cli"]),
     ("clap_complete", &["cli"]),
     ("shlex", &["cli"]),
     ("unicode_width", &["cli"]),

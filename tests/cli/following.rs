@@ -6,7 +6,8 @@ use super::support::Daemon;
 #[test]
 fn ctrl_c_leaves_the_operation_running() {
     let daemon = Daemon::start();
-    let mut call = daemon.spawn(&["call", "diagnostic.wait", "--id", "long", "--wait"]);
+    let id = "the operator's [long] one";
+    let mut call = daemon.spawn(&["call", "diagnostic.wait", "--id", id, "--wait"]);
     // It shows progress, so it follows by now.
     let mut stderr = call.stderr();
     assert!(stderr.any(|line| line.starts_with("Running")));
@@ -14,12 +15,24 @@ fn ctrl_c_leaves_the_operation_running() {
     let rest: Vec<String> = stderr.collect();
     let ran = call.end();
     assert_eq!(ran.code, 130, "{rest:?}");
+    // What it says can be typed as it stands.
     let hint = rest.last().unwrap();
-    assert!(
-        hint.starts_with("Hint: long goes on: opstead show 'long'"),
-        "{rest:?}"
+    let (told, commands) = hint.split_once(" goes on: ").unwrap();
+    assert_eq!(told, format!("Hint: {id}"));
+    let commands: Vec<_> = commands.split(", ").map(shlex::split).collect();
+    let command = |name: &str, word: &str| {
+        let words = ["opstead", name, word];
+        Some(words.map(str::to_owned).to_vec())
+    };
+    assert_eq!(
+        commands,
+        [
+            command("show", id),
+            command("cancel", id),
+            command("watch", r"diagnostic.task.the operator's \[long\] one"),
+        ]
     );
-    assert_eq!(daemon.json(&["show", "long"])["state"], "running");
+    assert_eq!(daemon.json(&["show", id])["state"], "running");
 }
 
 /// The daemon is killed and started again while somebody waits.

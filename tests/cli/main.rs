@@ -3,6 +3,7 @@
 
 mod calls;
 mod completions;
+mod coordination;
 mod demo;
 mod errors;
 mod following;

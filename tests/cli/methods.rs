@@ -12,7 +12,9 @@ fn methods_are_listed_with_who_carries_them_out() {
     let ran = daemon.run(&["methods"]);
     let lines = ran.lines();
     assert_eq!(lines[0], "NAME VERSION KIND EXECUTOR SUMMARY");
-    let deletes = "storage.deleteImage 1 operation storage Deletes an image.".to_owned();
+    let deletes =
+        "storage.deleteImage 1 operation storage Deletes an image that no other is built on."
+            .to_owned();
     assert!(lines.contains(&deletes), "{ran:?}");
 
     let methods = daemon.json(&["methods", "*.getImageInfo"]);
@@ -60,6 +62,8 @@ fn a_method_is_shown_with_all_that_is_needed_to_call_it() {
             "matching ^[A-Za-z0-9_][A-Za-z0-9._-]{0,127}$",
             "sizeBytes integer, required: how large the image is to be",
             "1 to 1125899906842624",
+            "format any: raw if left out",
+            "one of raw, qcow2",
             "Example:",
             "opstead call storage.createImage image=IMAGE sizeBytes=1",
         ]

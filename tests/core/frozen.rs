@@ -1,6 +1,6 @@
-//! Frozen samples: events and records of coordination as they were first written are read for ever.
-//! The file is never written again; a later format gets one of its own beside it
-//! (`OPSTEAD_FREEZE=1` writes it where there is none).
+//! Frozen samples: events and records as they were first written are read for ever. A file is never
+//! written again; what comes later gets one of its own beside it (`OPSTEAD_FREEZE=1` writes it where
+//! there is none).
 
 use std::path::Path;
 
@@ -10,8 +10,8 @@ use opstead_core::{Event, State};
 use crate::play;
 use crate::world::World;
 
-/// One of each event, and in the end a record of each kind.
-const STORY: [&str; 28] = [
+/// One of each event of coordination, and in the end a record of each kind.
+const COORDINATION: &[&str] = &[
     "method s.work cancelable weight=1 timeout=9000 attempts=3 initial=100 factor=2 max=500",
     "method s.read claim=read:thing:{thing} holds",
     "method s.update claim=update:thing:{thing} cancelable retry",
@@ -42,11 +42,33 @@ const STORY: [&str; 28] = [
     "detach pool keep=30000",
 ];
 
+/// Objects as their subsystem tells of them, without operations.
+const PUBLISHED: &[&str] = &[
+    "method vm.run object=VM.{vm}",
+    "attach one capacity=2",
+    "publish vm.VM.a Running",
+    "publish vm.VM.b Stopped",
+    r#"register vm.run {"vm":"c"} id=c"#,
+    "publish vm.VM.c Paused",
+    "retire vm.VM.a",
+    "retire vm.VM.c",
+];
+
 #[test]
 fn what_coordination_wrote_first_is_read() {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/core/frozen/coordination.jsonl");
+    check("coordination", COORDINATION);
+}
+
+#[test]
+fn what_was_published_first_is_read() {
+    check("published", PUBLISHED);
+}
+
+fn check(name: &str, story: &[&str]) {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/core/frozen");
+    let path = folder.join(format!("{name}.jsonl"));
     if std::env::var_os("OPSTEAD_FREEZE").is_some() && !path.exists() {
-        std::fs::write(&path, written()).expect("the samples can be written");
+        std::fs::write(&path, written(story)).expect("the samples can be written");
     }
     let text = std::fs::read_to_string(&path).expect("the samples");
     let (events, records) = text.split_once("\n\n").expect("events, then records");
@@ -65,9 +87,9 @@ fn what_coordination_wrote_first_is_read() {
 }
 
 /// The story's events, and the records of the state after them.
-fn written() -> String {
+fn written(story: &[&str]) -> String {
     let mut world = World::new();
-    for line in STORY {
+    for line in story {
         play(&mut world, line);
     }
     let events = world.log.iter().map(serde_json::to_string);

@@ -95,6 +95,7 @@ impl Setup {
             false => EngineConfig {
                 clock: clock.clone(),
                 tick: Duration::from_millis(1),
+                built_in: vec!["test"],
                 ..self.config
             },
         };

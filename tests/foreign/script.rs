@@ -10,7 +10,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use crate::program::Daemon;
 
 /// A script that takes longer than this waits for something that never comes.
-const NEVER: Duration = Duration::from_secs(120);
+const NEVER: Duration = Duration::from_secs(600);
 
 /// The folder of this test's files.
 pub(crate) fn folder() -> PathBuf {

@@ -271,6 +271,21 @@ async fn a_merge_whose_program_dies_is_told_at_once() {
     assert!(content(&site, "base") == expected);
 }
 
+/// Once it was told, it is for who asked for more attempts: the error says that trying again helps.
+#[tokio::test]
+async fn another_attempt_merges_what_the_one_before_told_of() {
+    let Some(site) = qemu::site() else { return };
+    let expected = prepare(&site, "qcow2").await;
+    let site = cut_short(site).await;
+    let outcome = attempt(&site, "operation/1", 2).await;
+    let failure = outcome.expect_err("cut short");
+    assert_eq!(data(&failure)["retryable"], true);
+    let result = attempt(&site, "operation/1", 3).await;
+    assert_eq!(result.expect("merged")["image"], "base");
+    assert!(content(&site, "base") == expected);
+    assert_eq!(state(&site, "base").await, "ok");
+}
+
 #[tokio::test]
 async fn a_full_disk_cuts_a_merge_short_and_nothing_is_lost() {
     let root = tempfile::tempdir().expect("folder");

@@ -27,7 +27,7 @@ pub trait Executor: Send + Sync + 'static {
         method_name: &str,
         kwargs: Json,
     ) -> impl Future<Output = Result<Json, ErrorObject>> + Send {
-        let _ = kwargs;
+        drop(kwargs);
         let message = format!("{method_name} is not answered here");
         async { Err(ErrorObject::new(ErrorCode::ExecutorUnavailable, message)) }
     }

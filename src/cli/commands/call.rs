@@ -17,6 +17,7 @@ use crate::cli::follow::{Sight, follow};
 use crate::cli::output::{Line, Output, Style};
 use crate::cli::pretty::pretty;
 use crate::cli::progress::Progress;
+use crate::cli::schema::shell_word;
 use crate::cli::values::{Schemas, Values};
 use crate::cli::words;
 
@@ -63,7 +64,8 @@ async fn declaration(client: &Client, name: &str) -> Result<Option<MethodDeclara
 }
 
 fn answered_at_once(arguments: &CallArguments) -> Result<(), CliError> {
-    if arguments.id.is_none() && arguments.tags.is_empty() && !arguments.wait {
+    let is_plain = arguments.id.is_none() && arguments.tags.is_empty() && !arguments.wait;
+    if is_plain && !arguments.start.is_given() {
         return Ok(());
     }
     Err(CliError::usage(
@@ -71,7 +73,7 @@ fn answered_at_once(arguments: &CallArguments) -> Result<(), CliError> {
             "{} is answered at once and registers nothing by itself",
             arguments.method
         ),
-        "--id, --tag and --wait are for operations",
+        "--id, --tag, --wait and what says when to start are for operations",
     ))
 }
 
@@ -96,15 +98,19 @@ async fn register(
     let mut params = RegisterParams::new(&arguments.method, kwargs);
     params.id.clone_from(&arguments.id);
     params.tags = (!arguments.tags.is_empty()).then(|| arguments.tags.clone());
+    arguments.start.say_in(&mut params);
     let registration = match client.register(&params).await {
         Err(Error::Disconnected) => return Err(unanswered(arguments)),
         other => other?,
     };
+    // One that was registered before has kept its own.
+    let start_at = params.start_at.filter(|_| !registration.existing);
+    let lines = || words::registration(&registration, start_at);
     if !arguments.wait {
-        output.show(&registration, || words::registration(&registration))?;
+        output.show(&registration, lines)?;
         return Ok(Exit::Done);
     }
-    output.say(words::registration(&registration))?;
+    output.say(lines())?;
     wait(client, &registration, output).await
 }
 
@@ -147,9 +153,10 @@ async fn wait(
         signal = tokio::signal::ctrl_c() => {
             signal?;
             drop(progress);
+            let word = shell_word(id);
+            let filter = shell_word(&words::exactly(&registration.alert_name));
             let hint = format!(
-                "{id} goes on: opstead show '{id}', opstead cancel '{id}', opstead watch '{}'",
-                registration.alert_name
+                "{id} goes on: opstead show {word}, opstead cancel {word}, opstead watch {filter}"
             );
             return Err(CliError::Interrupted { hint });
         }

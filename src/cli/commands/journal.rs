@@ -36,6 +36,8 @@ pub(in crate::cli) async fn run<S: StoppedJournal>(
 ) -> Result<Exit, CliError> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
+    // Its terminal is gone; the copy is not to stay.
+    let mut hangup = signal(SignalKind::hangup())?;
     let workspace = Workspace::make()?;
     let path = workspace.0.clone();
     let is_over = Arc::new(AtomicBool::new(false));
@@ -52,6 +54,7 @@ pub(in crate::cli) async fn run<S: StoppedJournal>(
         looked = work => looked.map_err(io::Error::other)?,
         _ = interrupt.recv() => Ok(Exit::Interrupted),
         _ = terminate.recv() => Ok(Exit::Interrupted),
+        _ = hangup.recv() => Ok(Exit::Interrupted),
     };
     is_over.store(true, Ordering::Relaxed);
     // Whoever still fills the copy would make it anew.

@@ -60,8 +60,8 @@ fn lines(listed: &Listed<Operation>, output: Output) -> Vec<Line> {
             operation.method_name.as_str().into(),
             operation.alert_name.as_str().into(),
             words::state(operation.state),
-            words::started(operation.started_at),
-            words::finished(operation.finished_at),
+            words::started(operation),
+            words::finished(operation),
             operation.id.as_str().into(),
         ]
     };

@@ -3,6 +3,7 @@
 mod call;
 mod cancel;
 mod completions;
+mod executors;
 pub(super) mod journal;
 mod list;
 mod methods;
@@ -30,6 +31,7 @@ pub(super) async fn run(command: ClientCommand) -> Result<Exit, CliError> {
         ClientCommand::Wait(arguments) => wait::run(arguments).await,
         ClientCommand::Objects(arguments) => objects::run(arguments).await,
         ClientCommand::Methods(arguments) => methods::run(arguments).await,
+        ClientCommand::Executors(arguments) => executors::run(arguments).await,
         ClientCommand::Status(arguments) => status::run(arguments).await,
         ClientCommand::Completions(arguments) => completions::run(&arguments),
         ClientCommand::Demo(_) => Box::pin(demo::run()).await,

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use opstead_client::Client;
 use opstead_client::schema::params::{OperationsListParams, PAGE_SIZE_MOST};
-use opstead_client::schema::{Dependency, Operation, OperationState, Timestamp};
+use opstead_client::schema::{Dependency, Operation, OperationInfo, OperationState, Timestamp};
 
 use crate::cli::arguments::ShowArguments;
 use crate::cli::connection::connect;
@@ -13,11 +13,13 @@ use crate::cli::exit::Exit;
 use crate::cli::failure;
 use crate::cli::output::{Line, Output, Style};
 use crate::cli::pretty::pretty;
+use crate::cli::progress::bar;
+use crate::cli::reasons;
 use crate::cli::table::{Cell, facts};
 use crate::cli::words;
 
-/// The states of an operation's children, as far as they are kept.
-pub(super) type Children = BTreeMap<String, OperationState>;
+/// How an operation's children stand, as far as they are kept.
+pub(super) type Children = BTreeMap<String, (OperationState, OperationInfo)>;
 
 pub(super) async fn run(arguments: ShowArguments) -> Result<Exit, CliError> {
     let output = Output::new(arguments.daemon.json);
@@ -38,17 +40,19 @@ async fn children(client: &Client, parent: &str) -> Result<Children, CliError> {
         ..OperationsListParams::default()
     };
     let page = client.list_operations(&params).await?;
-    let states = page.operations.into_iter();
-    Ok(states.map(|child| (child.id, child.state)).collect())
+    let children = page.operations.into_iter();
+    Ok(children
+        .map(|child| (child.id, (child.state, child.operation_info)))
+        .collect())
 }
 
-/// A whole record; the states of its children where they are known.
+/// A whole record; how its children stand where that is known.
 pub(super) fn lines(operation: &Operation, children: Option<&Children>) -> Vec<Line> {
     let mut lines = facts(record(operation));
     if !operation.reasons.is_empty() {
         lines.push("Postponed: it starts by itself when what it waits for is done.".into());
         lines.extend(
-            words::reasons(&operation.reasons)
+            reasons::lines(&operation.reasons, operation.start_at)
                 .into_iter()
                 .map(Line::from),
         );
@@ -79,11 +83,25 @@ pub(super) fn lines(operation: &Operation, children: Option<&Children>) -> Vec<L
 fn child(id: &str, children: Option<&Children>) -> Line {
     let line = Line::from(format!("  {id}"));
     match children.map(|children| children.get(id)) {
-        Some(Some(state)) => line
-            .and(Style::Plain, "  ")
-            .and(words::style(*state), state.as_str()),
+        Some(Some((state, info))) => {
+            let line = line.and(Style::Plain, "  ");
+            let line = line.and(words::style(*state), state.as_str());
+            match state {
+                OperationState::Running => line.and(Style::Plain, how_far(info)),
+                _ => line,
+            }
+        }
         Some(None) => line.and(Style::Plain, "  no longer kept"),
         None => line,
+    }
+}
+
+/// `  [####----] Copying, 50 %`; no bar where nobody knows.
+fn how_far(info: &OperationInfo) -> String {
+    let progress = words::progress(info);
+    match info.percentage.known() {
+        Some(percentage) => format!("  {} {progress}", bar(Some(percentage), words::CELLS)),
+        None => format!("  {progress}"),
     }
 }
 
@@ -160,6 +178,8 @@ fn attempt(operation: &Operation) -> String {
 
 #[cfg(test)]
 mod tests {
+    use opstead_client::schema::{OperationDescription, Percentage};
+
     use super::*;
 
     const OPERATION: &str = r#"{"id":"one","methodName":"vm.move","version":2,"kwargs":{"vm":"a"},
@@ -180,7 +200,13 @@ mod tests {
     #[test]
     fn a_record_is_shown_whole() {
         let operation: Operation = serde_json::from_str(OPERATION).unwrap();
-        let children = Children::from([("child-1".to_owned(), OperationState::Running)]);
+        let info = OperationInfo {
+            operation_description: OperationDescription::Copying,
+            percentage: Percentage::new(25.0).unwrap(),
+            ..operation.operation_info.clone()
+        };
+        let child = (OperationState::Running, info);
+        let children = Children::from([("child-1".to_owned(), child)]);
         let lines = lines(&operation, Some(&children));
         let lines: Vec<String> = lines.iter().map(Line::text).collect();
         assert_eq!(
@@ -212,7 +238,7 @@ Errors that did not end it:
   Non-fatal error 2026-01-02T04:00:00.200Z: late (tooLate, 3003)
     by: 7
 Children:
-  child-1  running
+  child-1  running  [#####---------------] Copying, 25 %
   child-2  no longer kept"
         );
     }

@@ -1,9 +1,10 @@
 //! `tasks`: the operations that are not done; of one resource in the order in which they will run.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::num::NonZeroUsize;
 
 use opstead_client::schema::params::{OperationsListParams, PAGE_SIZE_MOST};
-use opstead_client::schema::{Claim, Operation, Resource, TaskInfo};
+use opstead_client::schema::{Claim, Operation, OperationState, Resource, TaskInfo};
 use opstead_client::{Client, Error};
 
 use crate::cli::arguments::TasksArguments;
@@ -12,6 +13,7 @@ use crate::cli::error::CliError;
 use crate::cli::exit::Exit;
 use crate::cli::output::{Line, Output};
 use crate::cli::pages::{self, open_states};
+use crate::cli::reasons;
 use crate::cli::table::{Cell, Column, table};
 use crate::cli::words;
 
@@ -35,6 +37,8 @@ const COLUMNS_OF_RESOURCE: [Column; 6] = [
 /// How many pages of operations are read to say how far each task is; beyond, a person reads no
 /// further.
 const PAGES_MOST: usize = 5;
+/// How many operations are looked through for those that have no claim yet.
+const NOT_RUNNING_MOST: NonZeroUsize = NonZeroUsize::new(5_000).unwrap();
 
 pub(super) async fn run(arguments: TasksArguments) -> Result<Exit, CliError> {
     let output = Output::new(arguments.daemon.json);
@@ -93,7 +97,10 @@ fn lines(
     let row = |task: &TaskInfo| -> Vec<Cell> {
         let operation = operations.get(&task.id);
         let state = operation.map(|found| words::state(found.state));
-        let progress = operation.map(|found| words::progress(&found.operation_info));
+        let progress = operation.map(|found| match found.reasons.is_empty() {
+            true => words::progress(&found.operation_info),
+            false => reasons::brief(found),
+        });
         vec![
             task.id.as_str().into(),
             task.method_name.as_str().into(),
@@ -106,7 +113,7 @@ fn lines(
     table(&COLUMNS, rows, output.columns())
 }
 
-/// What is outstanding on a resource, in the daemon's order.
+/// What is outstanding on a resource, in the daemon's order, and after that what will be.
 async fn on_resource(
     client: &Client,
     arguments: &TasksArguments,
@@ -118,7 +125,15 @@ async fn on_resource(
         resource: Some(resource.clone()),
         ..OperationsListParams::default()
     };
+    // Read first: one whose time comes meanwhile is then found in both, and not in neither.
+    let placeless = will_claim(client, resource).await?;
     let mut listed = pages::operations(client, params, arguments.limit).await?;
+    let known: BTreeSet<String> = listed.found.iter().map(|found| found.id.clone()).collect();
+    let placeless = placeless.into_iter();
+    let placeless = placeless.filter(|operation| !known.contains(&operation.id));
+    listed.found.extend(placeless);
+    listed.more |= listed.found.len() > arguments.limit.get();
+    listed.found.truncate(arguments.limit.get());
     // The filter is for ids, as it is without a resource; the daemon's own is for alert names.
     if !arguments.filter.is_everything() {
         let ids = listed.found.iter().map(|found| found.id.clone()).collect();
@@ -131,6 +146,23 @@ async fn on_resource(
     })?;
     listed.say_if_more(arguments.limit);
     Ok(())
+}
+
+/// Those that name the resource and are not running, as far as they are found within some pages:
+/// before the start time of an operation, and of those that it follows, it has no claim yet.
+async fn will_claim(client: &Client, resource: &Resource) -> Result<Vec<Operation>, Error> {
+    let params = OperationsListParams {
+        states: Some(vec![OperationState::Scheduled, OperationState::Waiting]),
+        ..OperationsListParams::default()
+    };
+    let mut found = pages::operations(client, params, NOT_RUNNING_MOST)
+        .await?
+        .found;
+    found.retain(|operation| {
+        let mut claims = operation.claims.iter();
+        claims.any(|claim| claim.kind == resource.kind && claim.id == resource.id)
+    });
+    Ok(found)
 }
 
 fn lines_of_resource(resource: &Resource, operations: &[Operation], output: Output) -> Vec<Line> {
@@ -150,8 +182,8 @@ fn lines_of_resource(resource: &Resource, operations: &[Operation], output: Outp
             each(|claim| claim.operation.to_string()),
             each(|claim| format!("{} {}", claim.kind, claim.id)),
             words::state(operation.state),
-            words::started(operation.started_at),
-            words::finished(operation.finished_at),
+            words::started(operation),
+            words::finished(operation),
             operation.id.as_str().into(),
         ]
     };

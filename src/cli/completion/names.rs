@@ -50,6 +50,8 @@ enum Kind {
 const ARGUMENTS: &[(&str, &str, Kind)] = &[
     ("call", "method", Kind::AnyMethod),
     ("call", "values", Kind::Kwarg),
+    ("call", "after", Kind::Id),
+    ("call", "after_any", Kind::Id),
     ("tasks", "filter", Kind::OpenId),
     ("tasks", "resource", Kind::Resource),
     ("list", "filter", Kind::AlertName),

@@ -13,6 +13,7 @@ use super::folder::{COPY_BYTES_PER_SECOND, Folder, IMAGE_BYTES};
 use super::witness::Witness;
 use crate::cli::error::CliError;
 use crate::cli::progress::bar;
+use crate::cli::reasons;
 use crate::cli::words;
 
 /// What the second client watches, and what is counted.
@@ -95,7 +96,7 @@ impl Copy {
         let alerts = client.subscribe(options).await?;
         let arguments = json!({"source": "vm", "target": "backup"});
         let registration = register(client, "storage.copyImage", arguments).await?;
-        tell_lines(&words::registration(&registration));
+        tell_lines(&words::registration(&registration, None));
         Ok(Self {
             id: registration.id,
             alerts,
@@ -145,7 +146,7 @@ async fn crowd(client: &Client, mut copy: Copy) -> Result<(Copy, Registration), 
     copy.until(CROWDED_PERCENT).await?;
     say!("\n5. \"vm\" is to be deleted, but it is being read:");
     let deletion = register(client, "storage.deleteImage", json!({"image": "vm"})).await?;
-    tell_lines(&words::registration(&deletion));
+    tell_lines(&words::registration(&deletion, None));
     if deletion.response != Response::Postponed {
         return Err(CliError::Demo("the deletion was not postponed".to_owned()));
     }
@@ -155,9 +156,8 @@ async fn crowd(client: &Client, mut copy: Copy) -> Result<(Copy, Registration), 
     match register(client, "storage.resizeImage", arguments).await {
         Err(Error::Refused(refusal)) => {
             say!("   Rejected: it conflicts beyond hope; nothing of it is stored.");
-            tell_lines(&words::reasons(
-                &refusal.details().unwrap_or_default().reasons,
-            ));
+            let conflict = refusal.details().unwrap_or_default();
+            tell_lines(&reasons::lines(&conflict.reasons, None));
         }
         Err(error) => return Err(error.into()),
         Ok(_) => return Err(CliError::Demo("the resize was not rejected".to_owned())),

@@ -97,6 +97,11 @@ impl Loop {
                 let executor = seat.executor.clone();
                 self.execute(Order::Resize { executor, capacity }, draft)?;
             }
+            Said::Publish { .. } if self.journal.is_low_on_space() => {
+                return Err(EngineError::Overloaded {
+                    what: "the disk is nearly full",
+                });
+            }
             Said::Publish { alert_name, info } => {
                 self.check_owner(&alert_name, seat)?;
                 let info = Arc::new(info);

@@ -12,7 +12,7 @@ use opstead_schema::params::{
     ObjectsRetireParams,
 };
 use opstead_schema::results::{Attached, Taken};
-use opstead_schema::{ErrorCode, ErrorObject, Fault, METHODS, MethodDeclaration};
+use opstead_schema::{ErrorCode, ErrorObject, Fault, METHODS};
 use tokio::sync::mpsc;
 
 use super::Api;
@@ -300,11 +300,6 @@ impl Api {
                 let message = format!("{family:?} is a family of the protocol's own methods");
                 blame(format!("/methods/{index}/name"), message);
             }
-            let most = self.limits.report_bytes;
-            if declaration_bytes(method) > most as usize {
-                let message = format!("is over {most} bytes");
-                blame(format!("/methods/{index}"), message);
-            }
         }
         if params.resume.len() > MOST_LEASES {
             let message = format!("must name at most {MOST_LEASES} leases");
@@ -338,21 +333,6 @@ fn is_family(name: &str) -> bool {
                 .split_once('.')
                 .is_some_and(|(family, _)| family == name)
         })
-}
-
-/// What a declaration takes, about.
-fn declaration_bytes(method: &MethodDeclaration) -> usize {
-    let schema = method
-        .kwargs_schema
-        .as_ref()
-        .map_or(0, |schema| schema.get().len());
-    let object = method.object.as_ref().map_or(0, String::len);
-    let claims = method
-        .claims
-        .iter()
-        .map(|claim| claim.kind.len() + claim.id.len());
-    let secrets = method.secrets.iter().map(String::len);
-    schema + object + method.summary.len() + claims.chain(secrets).sum::<usize>()
 }
 
 /// The lease that a call names.

@@ -18,7 +18,7 @@ use super::program::Program;
 use super::progress::ProgressReader;
 use crate::engine::executor::TaskContext;
 use crate::subsystems::process::{
-    ATTEMPT_VARIABLE, End, FOLDER_VARIABLE, Guard, OPERATION_VARIABLE, Report, ReportStream,
+    ATTEMPT_VARIABLE, DOUBT, End, FOLDER_VARIABLE, Guard, OPERATION_VARIABLE, Report, ReportStream,
     end_leftovers,
 };
 
@@ -32,13 +32,6 @@ const REST: Duration = Duration::from_millis(10);
 /// How long the output is waited for when nothing of the program is left: somebody else may hold
 /// its end, to whom the program gave it.
 const DRAIN: Duration = Duration::from_secs(1);
-
-/// How long a program that was ended from outside is not yet taken for failed: the same hand may be
-/// ending the daemon.
-const DOUBT: Duration = Duration::from_secs(2);
-
-/// The signal by which services are ended.
-const SIGTERM: i32 = 15;
 
 /// Why an attempt told its program to end.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -147,8 +140,7 @@ async fn judge(
             _ => {}
         }
     }
-    let from_outside = report.stopped && report.told_to_end || report.end == End::Killed(SIGTERM);
-    if from_outside && timeout(DOUBT, task.canceled()).await.is_ok() {
+    if report.is_of_end_from_outside() && timeout(DOUBT, task.canceled()).await.is_ok() {
         return Err(ExecError::Canceled);
     }
     match report.end {

@@ -34,6 +34,13 @@ const COMMAND: &str = "guard";
 /// Asks the guard to end the program with SIGTERM and, after its time, with SIGKILL.
 const STOP: u8 = b'S';
 
+/// How long a program that was ended from outside is not yet taken for failed: the same hand may be
+/// ending the daemon.
+pub(in crate::subsystems) const DOUBT: Duration = Duration::from_secs(2);
+
+/// The signal by which services are ended.
+const SIGTERM: i32 = 15;
+
 /// A guard that runs.
 pub(in crate::subsystems) struct Guard {
     child: Child,
@@ -133,6 +140,13 @@ impl Guard {
     pub(in crate::subsystems) async fn wait(&mut self) {
         // It can only fail for what is no child of ours.
         let _ = self.child.wait().await;
+    }
+}
+
+impl Report {
+    /// Whether somebody who does not work for us may have ended the program.
+    pub(in crate::subsystems) fn is_of_end_from_outside(&self) -> bool {
+        self.stopped && self.told_to_end || self.end == End::Killed(SIGTERM)
     }
 }
 

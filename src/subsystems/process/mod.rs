@@ -5,7 +5,7 @@
 
 mod guard;
 pub use guard::guard;
-pub(super) use guard::{End, Guard, Report, ReportStream, Ward};
+pub(super) use guard::{DOUBT, End, Guard, Report, ReportStream, Ward};
 
 mod leftovers;
 pub(super) use leftovers::{FOLDER_VARIABLE, FolderMark, end_leftovers};

@@ -29,6 +29,8 @@ pub(super) struct Merge {
     /// The image that is merged.
     pub(super) overlay: ImageName,
     pub(super) operation_id: String,
+    /// Its operation has said that it did not end, so another attempt of it may merge again.
+    pub(super) is_told: bool,
 }
 
 impl Damage {

@@ -3,9 +3,10 @@
 //! `qemu-img commit` writes into the backing image in place, so this is the one thing here that a
 //! crash can leave half done. What is wrong with the backing image is on record from before the
 //! first byte until after the last one, see `damage`. A merge that was cut short is not taken up
-//! again behind the operator's back: it ends with an error that says how the images stand. Merging
-//! again is safe however often and for whatever reason it was cut short, for the overlay is only
-//! read, and what is written is the same each time.
+//! again behind the operator's back: its attempt ends with an error that says how the images stand,
+//! and only who asked for further attempts gets another. Merging again is safe however often and for
+//! whatever reason it was cut short, for the overlay is only read, and what is written is the same
+//! each time.
 
 use opstead_core::Json;
 
@@ -45,8 +46,8 @@ impl Workshop {
         };
         let pair = Pair { overlay, backing };
         let damage = self.check_pair(&pair)?;
-        let ours = |merge: &Merge| merge.operation_id == job.operation_id();
-        if job.is_repeated() && damage.merge.as_ref().is_some_and(ours) {
+        let is_untold = |merge: &Merge| merge.operation_id == job.operation_id() && !merge.is_told;
+        if job.is_repeated() && damage.merge.as_ref().is_some_and(is_untold) {
             let cause = "the daemon ended meanwhile".to_owned();
             return Err(self.unfinished(job, &pair, cause)?);
         }
@@ -92,6 +93,7 @@ impl Workshop {
             merge: Some(Merge {
                 overlay: overlay.name.clone(),
                 operation_id: job.operation_id().to_owned(),
+                is_told: false,
             }),
             ..before
         };
@@ -145,12 +147,15 @@ impl Workshop {
                 image_state = ImageState::Broken;
             }
         }
-        if image_state == ImageState::Broken {
-            let damage = Damage {
-                corrupt: true,
-                ..Damage::of(&self.pool, &pair.backing.name)?
-            };
-            damage.record(&self.pool, &pair.backing.name)?;
+        let mut damage = Damage::of(&self.pool, &pair.backing.name)?;
+        damage.corrupt |= image_state == ImageState::Broken;
+        if let Some(merge) = &mut damage.merge {
+            merge.is_told = true;
+        }
+        match damage.record(&self.pool, &pair.backing.name) {
+            // The disk may be full; then the next attempt tells it once more.
+            Err(_) if !damage.corrupt => {}
+            recorded => recorded?,
         }
         Ok(StorageError::MergeUnfinished {
             image: pair.overlay.name.clone(),

@@ -13,8 +13,8 @@ use super::error::{StorageError, during};
 use super::job::Job;
 use super::pool::Pool;
 use crate::subsystems::process::{
-    ATTEMPT_VARIABLE, End, FOLDER_VARIABLE, Guard, OPERATION_VARIABLE, Report, ReportStream, Ward,
-    end_leftovers,
+    ATTEMPT_VARIABLE, DOUBT, End, FOLDER_VARIABLE, Guard, OPERATION_VARIABLE, Report, ReportStream,
+    Ward, end_leftovers,
 };
 
 /// A program and where it works.
@@ -37,13 +37,6 @@ pub(super) struct Ended {
 
 /// What is kept of the output: the end of it.
 const KEPT_BYTES: usize = 64 << 10;
-
-/// How long a program that was ended from outside is not yet taken for failed: the same hand may be
-/// ending the daemon.
-const DOUBT: Duration = Duration::from_secs(2);
-
-/// The signal by which services are ended.
-const SIGTERM: i32 = 15;
 
 impl Run<'_> {
     /// Runs the program, handing on what it writes as it comes. When this returns, nothing is left of
@@ -70,7 +63,7 @@ impl Run<'_> {
             let lost = io::Error::other("its guard was ended from outside");
             return Err(during("running the program")(lost));
         };
-        if report.told_to_end || report.end == End::Killed(SIGTERM) {
+        if report.is_of_end_from_outside() {
             job.wait_for(tokio::time::sleep(DOUBT))?;
         }
         let output = output.map_err(during("reading what the program writes"))?;

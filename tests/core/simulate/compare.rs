@@ -66,9 +66,10 @@ pub(crate) fn compare(model: &Model, state: &State, now: Moment, stride: usize, 
         .collect();
     for name in names {
         let view = state.object(name);
-        let seen = view
-            .as_ref()
-            .map(|view| (view.operation_id.as_ref().unwrap(), &view.info, view.cursor));
+        let seen = view.as_ref().map(|view| {
+            let id = view.operation_id.as_ref();
+            (id.expect("nothing is published"), &view.info, view.cursor)
+        });
         assert_eq!(model.object(name), seen, "the object {name}");
     }
 }

@@ -19,18 +19,25 @@ from ._errors import (
     TimeoutError,
     TokenError,
 )
+from ._executor import Executor
+from ._executor_outcome import CanceledError, Failure
+from ._executor_task import Task
 from ._refusals import *
 
 __all__ = [
+    "CanceledError",
     "Config",
     "ConnectError",
     "DisconnectedError",
     "Error",
+    "Executor",
+    "Failure",
     "Host",
     "OperationFailedError",
     "ProtocolError",
     "RefusedError",
     "Subscription",
+    "Task",
     "TimeoutError",
     "TokenError",
     "aio",

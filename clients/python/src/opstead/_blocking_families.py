@@ -52,41 +52,6 @@ class Objects:
         }
         return self._ask("objects.list", params, types.ObjectsPage)
 
-    def publish(
-        self,
-        alertName: str,
-        operationInfo: Union[types.InfoUpdate, Mapping[str, Any]],
-    ) -> types.Taken:
-        """Tell how an object stands.
-
-        alertName: Which object, of a subsystem of one's own.
-        operationInfo: How it stands.
-
-        Raises StaleLeaseError, NeedsWebSocketError, OverloadedError, ShuttingDownError,
-        StorageFailedError.
-        """
-        params: dict[str, object] = {
-            "alertName": alertName,
-            "operationInfo": operationInfo,
-        }
-        return self._ask("objects.publish", params, types.Taken)
-
-    def retire(
-        self,
-        alertName: str,
-    ) -> types.Taken:
-        """Tell that an object is no more.
-
-        alertName: Which object, of a subsystem of one's own.
-
-        Raises ObjectNotFoundError, StaleLeaseError, NeedsWebSocketError, OverloadedError,
-        ShuttingDownError, StorageFailedError.
-        """
-        params: dict[str, object] = {
-            "alertName": alertName,
-        }
-        return self._ask("objects.retire", params, types.Taken)
-
 
 class Operations:
     """The methods `operations.…`."""
@@ -107,7 +72,6 @@ class Operations:
         after: Optional[Sequence[Union[types.Dependency, Mapping[str, Any]]]] = None,
         retry: Optional[Union[types.RetryPolicy, Mapping[str, Any]]] = None,
         tags: Optional[Sequence[str]] = None,
-        lease: Optional[str] = None,
     ) -> types.Registration:
         """Register an operation durably.
 
@@ -122,11 +86,9 @@ class Operations:
         after: Start when these operations are done.
         retry: Replaces what is declared of further attempts.
         tags: Words of one's own, to find it by.
-        lease: Of the attempt that registers this one as its child.
 
-        Raises ConflictError, OperationNotFoundError, IdReusedError, StaleLeaseError,
-        WeightTooLargeError, CanceledError, OverloadedError, ShuttingDownError,
-        StorageFailedError.
+        Raises ConflictError, OperationNotFoundError, IdReusedError, WeightTooLargeError,
+        OverloadedError, ShuttingDownError, StorageFailedError.
         """
         params: dict[str, object] = {
             "methodName": methodName,
@@ -140,7 +102,6 @@ class Operations:
             "after": after,
             "retry": retry,
             "tags": tags,
-            "lease": lease,
         }
         return self._ask("operations.register", params, types.Registration)
 
@@ -338,156 +299,6 @@ class Filters:
         return self._ask("filters.test", params, types.Matches)
 
 
-class Executors:
-    """The methods `executors.…`."""
-
-    def __init__(self, ask: Ask) -> None:
-        self._ask = ask
-
-    def attach(
-        self,
-        executor: str,
-        methods: Sequence[Union[types.MethodDeclaration, Mapping[str, Any]]],
-        capacity: int = 1,
-        resume: Optional[Sequence[str]] = None,
-    ) -> types.Attached:
-        """Carry out operations, which are assigned from then on.
-
-        executor: Its name.
-        methods: What it carries out: declarations.
-        capacity: How many operations at a time; 1 if left out, 0 for none.
-        resume: Leases of attempts that it goes on with.
-
-        Raises NeedsWebSocketError, OverloadedError, ShuttingDownError, StorageFailedError.
-        """
-        params: dict[str, object] = {
-            "executor": executor,
-            "methods": methods,
-            "capacity": capacity,
-            "resume": resume,
-        }
-        return self._ask("executors.attach", params, types.Attached)
-
-    def update(
-        self,
-        lease: str,
-        operationInfo: Optional[Union[types.InfoUpdate, Mapping[str, Any]]] = None,
-        nonFatalError: Optional[Union[types.ErrorObject, Mapping[str, Any]]] = None,
-    ) -> types.Taken:
-        """Report how far an attempt is.
-
-        lease: Of which attempt.
-        operationInfo: The members that are replaced.
-        nonFatalError: An error that does not end it.
-
-        Raises StaleLeaseError, NeedsWebSocketError, OverloadedError, ShuttingDownError,
-        StorageFailedError.
-        """
-        params: dict[str, object] = {
-            "lease": lease,
-            "operationInfo": operationInfo,
-            "nonFatalError": nonFatalError,
-        }
-        return self._ask("executors.update", params, types.Taken)
-
-    def complete(
-        self,
-        lease: str,
-        result: Any = None,
-    ) -> types.Taken:
-        """End an attempt with its result.
-
-        lease: Of which attempt.
-        result: Any JSON; null if left out.
-
-        Raises StaleLeaseError, NeedsWebSocketError, OverloadedError, ShuttingDownError,
-        StorageFailedError.
-        """
-        params: dict[str, object] = {
-            "lease": lease,
-            "result": result,
-        }
-        return self._ask("executors.complete", params, types.Taken)
-
-    def fail(
-        self,
-        lease: str,
-        error: Union[types.ErrorObject, Mapping[str, Any]],
-    ) -> types.Taken:
-        """End an attempt with an error.
-
-        lease: Of which attempt.
-        error: Why.
-
-        Raises StaleLeaseError, NeedsWebSocketError, OverloadedError, ShuttingDownError,
-        StorageFailedError.
-        """
-        params: dict[str, object] = {
-            "lease": lease,
-            "error": error,
-        }
-        return self._ask("executors.fail", params, types.Taken)
-
-    def canceled(
-        self,
-        lease: str,
-    ) -> types.Taken:
-        """End an attempt because it was to stop.
-
-        lease: Of which attempt.
-
-        Raises StaleLeaseError, NeedsWebSocketError, OverloadedError, ShuttingDownError,
-        StorageFailedError.
-        """
-        params: dict[str, object] = {
-            "lease": lease,
-        }
-        return self._ask("executors.canceled", params, types.Taken)
-
-    def answer(
-        self,
-        queryId: str,
-        result: Optional[Any] = None,
-        error: Optional[Union[types.ErrorObject, Mapping[str, Any]]] = None,
-    ) -> types.Taken:
-        """Answer a query.
-
-        queryId: Which query.
-        result: Its answer; or an error.
-        error: Why there is no answer.
-
-        Raises StaleLeaseError, NeedsWebSocketError, OverloadedError, ShuttingDownError,
-        StorageFailedError.
-        """
-        params: dict[str, object] = {
-            "queryId": queryId,
-            "result": result,
-            "error": error,
-        }
-        return self._ask("executors.answer", params, types.Taken)
-
-    def capacity(
-        self,
-        capacity: int,
-    ) -> types.Taken:
-        """Carry out more, fewer or none at a time.
-
-        capacity: How many operations at a time; 0 for none.
-
-        Raises StaleLeaseError, NeedsWebSocketError, OverloadedError, ShuttingDownError,
-        StorageFailedError.
-        """
-        params: dict[str, object] = {
-            "capacity": capacity,
-        }
-        return self._ask("executors.capacity", params, types.Taken)
-
-    def list(self) -> types.ExecutorsList:
-        """Who carries out methods."""
-        params: dict[str, object] = {}
-        return self._ask("executors.list", params, types.ExecutorsList)
-
-
 class Methods:
     """The methods `methods.…`."""
 
@@ -498,6 +309,18 @@ class Methods:
         """What is declared."""
         params: dict[str, object] = {}
         return self._ask("methods.list", params, types.MethodsList)
+
+
+class Executors:
+    """The methods `executors.…`."""
+
+    def __init__(self, ask: Ask) -> None:
+        self._ask = ask
+
+    def list(self) -> types.ExecutorsList:
+        """Who carries out methods."""
+        params: dict[str, object] = {}
+        return self._ask("executors.list", params, types.ExecutorsList)
 
 
 class System:
@@ -550,14 +373,14 @@ class DaemonMethods:
         return Filters(self._ask)
 
     @cached_property
-    def executors(self) -> Executors:
-        """The methods `executors.…`."""
-        return Executors(self._ask)
-
-    @cached_property
     def methods(self) -> Methods:
         """The methods `methods.…`."""
         return Methods(self._ask)
+
+    @cached_property
+    def executors(self) -> Executors:
+        """The methods `executors.…`."""
+        return Executors(self._ask)
 
     @cached_property
     def system(self) -> System:

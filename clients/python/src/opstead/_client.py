@@ -23,8 +23,8 @@ from ._errors import (
     TimeoutError,
 )
 from ._json import decode, encode, present
-from ._session import SUBSCRIBE, Opened, Session
-from .types import Operation, Registration, WaitResult
+from ._session import ATTACH, SUBSCRIBE, Opened, Route, Session
+from .types import Attached, Operation, Registration, Subscribed, WaitResult
 
 T = TypeVar("T")
 
@@ -72,6 +72,11 @@ class Client:
         self._end()
         if self._serving is not None:
             self._serving.cancel()
+
+    def drop(self) -> None:
+        """Gives up the present connection, as if it were lost."""
+        if self._socket is not None:
+            self._socket.transport.abort()
 
     async def close(self) -> None:
         """As `abandon`, after taking leave of the daemon."""
@@ -152,8 +157,13 @@ class Client:
         """Calls any method, and gives back what it was answered."""
         return await self._answer(method, encode(params), limit)
 
-    async def subscribe(self, params: Mapping[str, object]) -> Opened:
+    async def subscribe(self, params: Mapping[str, object]) -> Opened[Subscribed]:
         opened = await self._answer(SUBSCRIBE, encode(present(params)), self.config.callTimeout)
+        assert isinstance(opened, Opened)
+        return opened
+
+    async def attach(self, params: Mapping[str, object]) -> Opened[Attached]:
+        opened = await self._answer(ATTACH, encode(params), self.config.callTimeout)
         assert isinstance(opened, Opened)
         return opened
 
@@ -162,11 +172,17 @@ class Client:
     ) -> T:
         """Calls one of the daemon's own methods; params that are `None` are left out."""
         limit = self.config.callTimeout + min(waitMs, WAIT_MOST_MS) / 1000
-        given = await self.call(method, present(params), limit)
-        try:
-            return decode(answer, given)
-        except ValueError as error:
-            raise ProtocolError(f"the daemon's answer is not understood: {error}") from None
+        return _decoded(answer, await self.call(method, present(params), limit))
+
+    async def ask_on(
+        self, route: Route, method: str, params: Mapping[str, object], answer: type[T]
+    ) -> T:
+        """Calls on the connection of that route, which gives the call its meaning.
+
+        Raises `DisconnectedError` when there is another one, or none.
+        """
+        limit = self.config.callTimeout
+        return _decoded(answer, await self._answer(method, encode(params), limit, route))
 
     async def call_subsystem(self, method: str, params: Mapping[str, object]) -> Any:
         """Calls a subsystem's method: a registration, or what the query was answered."""
@@ -175,7 +191,9 @@ class Client:
             return decode(Registration, answer)
         return answer
 
-    async def _answer(self, method: str, params: str, limit: float) -> Any:
+    async def _answer(
+        self, method: str, params: str, limit: float, route: Optional[Route] = None
+    ) -> Any:
         loop = asyncio.get_running_loop()
         deadline = loop.time() + limit
         if self._session is None:
@@ -185,7 +203,7 @@ class Client:
         else:
             await self._permits.acquire()
         session = self._session
-        if session is None:
+        if session is None or (route is not None and route.session is not session):
             self._permits.release()
             raise self.disconnected()
         future = session.call(method, params)
@@ -253,6 +271,13 @@ class Client:
         if operation.state != "completed":
             raise OperationFailedError(operation)
         return operation.result
+
+
+def _decoded(kind: type[T], answer: Any) -> T:
+    try:
+        return decode(kind, answer)
+    except ValueError as error:
+        raise ProtocolError(f"the daemon's answer is not understood: {error}") from None
 
 
 async def within(work: Coroutine[Any, Any, T], seconds: Optional[float]) -> T:

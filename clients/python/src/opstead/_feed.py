@@ -14,7 +14,7 @@ from ._errors import DisconnectedError, Error, ProtocolError, RefusedError, Time
 from ._json import decode
 from ._refusals import CursorExpiredError
 from ._session import Delivery, Opened, Route, refusal_of
-from .types import Alert, AlertBookmark, AlertClosed
+from .types import Alert, AlertBookmark, AlertClosed, Subscribed
 
 T = TypeVar("T")
 
@@ -164,8 +164,8 @@ class Feed:
             return
         self._settle(opened, known)
 
-    def _settle(self, opened: Opened, known: bool) -> None:
-        subscribed, route = opened
+    def _settle(self, opened: Opened[Subscribed], known: bool) -> None:
+        subscribed, route = opened.answer, opened.route
         if not known:
             self.log_id = subscribed.logId
             if self.cursor is None:

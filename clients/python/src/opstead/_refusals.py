@@ -122,10 +122,6 @@ class AnswerTooLargeError(RefusedError):
     """The answer is over the size limit; `use` names the paged method."""
 
 
-class CanceledError(RefusedError):
-    """The operation was canceled."""
-
-
 BY_CODE: dict[int, type[RefusedError]] = {
     -32602: InvalidParamsError,
     -32601: MethodNotFoundError,
@@ -149,12 +145,10 @@ BY_CODE: dict[int, type[RefusedError]] = {
     1018: WeightTooLargeError,
     1019: ExecutorUnavailableError,
     1020: AnswerTooLargeError,
-    2005: CanceledError,
 }
 
 __all__ = [
     "AnswerTooLargeError",
-    "CanceledError",
     "ConflictError",
     "CursorExpiredError",
     "CursorUnknownError",

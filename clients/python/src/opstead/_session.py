@@ -6,14 +6,21 @@ from __future__ import annotations
 
 import asyncio
 import json
-from typing import Any, NamedTuple, Optional, Union
+from dataclasses import dataclass
+from typing import Any, Generic, NamedTuple, Optional, TypeVar, Union
 
 from . import _refusals
 from ._errors import DisconnectedError, Error, ProtocolError, RefusedError
 from ._json import decode
-from .types import Subscribed
+from .types import Attached, Subscribed
+
+T = TypeVar("T")
 
 SUBSCRIBE = "alerts.subscribe"
+ATTACH = "executors.attach"
+# What is answered with a subscription, and how.
+PUSHING: dict[str, Any] = {SUBSCRIBE: Subscribed, ATTACH: Attached}
+NOTIFICATIONS = ("alert", "alertBookmark", "alertClosed", "assignment")
 
 
 class Delivery(NamedTuple):
@@ -29,18 +36,19 @@ class Route:
     """
 
     def __init__(self, session: Session, subscription: str) -> None:
-        self._session = session
+        self.session = session
         self._subscription = subscription
         self.queue: asyncio.Queue[Optional[Delivery]] = asyncio.Queue()
 
     def close(self) -> None:
-        self._session.unsubscribe(self._subscription)
+        self.session.unsubscribe(self._subscription)
 
 
-class Opened(NamedTuple):
-    """What `alerts.subscribe` was answered, and where its alerts go."""
+@dataclass(frozen=True)
+class Opened(Generic[T]):
+    """What a subscription was answered, and where its notifications go."""
 
-    subscribed: Subscribed
+    answer: T
     route: Route
 
 
@@ -51,7 +59,7 @@ class Session:
         self._queue_most = queue_most
         self._permits = permits
         self._next_id = 0
-        self._pending: dict[int, tuple[bool, asyncio.Future[Any]]] = {}
+        self._pending: dict[int, tuple[str, asyncio.Future[Any]]] = {}
         self._routes: dict[str, Route] = {}
         self.outgoing: asyncio.Queue[str] = asyncio.Queue()
 
@@ -60,8 +68,7 @@ class Session:
         back when the call is answered, whether or not somebody still waits.
         """
         future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
-        subscribes = method == SUBSCRIBE
-        self._pending[self._write(method, params)] = (subscribes, future)
+        self._pending[self._write(method, params)] = (method, future)
         return future
 
     def _write(self, method: str, params: str) -> int:
@@ -83,7 +90,7 @@ class Session:
     def end(self, reason: str) -> None:
         """The connection is gone."""
         pending, self._pending = self._pending, {}
-        for _subscribes, future in pending.values():
+        for _method, future in pending.values():
             self._permits.release()
             if not future.done():
                 future.set_exception(DisconnectedError(reason))
@@ -107,7 +114,7 @@ class Session:
             self._answer(message)
 
     def _deliver(self, method: Any, params: Any) -> None:
-        if method not in ("alert", "alertBookmark", "alertClosed") or not isinstance(params, dict):
+        if method not in NOTIFICATIONS or not isinstance(params, dict):
             return
         subscription = params.get("subscription")
         # Of one that was given up, the last alerts may still be under way.
@@ -115,6 +122,9 @@ class Session:
         if route is None or not isinstance(subscription, str):
             return
         if route.queue.qsize() >= self._queue_most:
+            if method == "assignment":
+                # None may be passed over: the connection is given up, and attached again.
+                raise ProtocolError("assignments come faster than they are taken")
             # Its consumer is too slow: it empties the queue, finds it ended and resumes.
             self.unsubscribe(subscription)
             return
@@ -131,29 +141,29 @@ class Session:
         if pending is None:
             return
         self._permits.release()
-        subscribes, future = pending
+        method, future = pending
         try:
             answer = result_of(message)
-            if subscribes:
-                answer = self._subscribed(answer)
+            if method in PUSHING:
+                answer = self._opened(PUSHING[method], answer)
         except Error as error:
             if not future.done():
                 future.set_exception(error)
             return
         if not future.done():
             future.set_result(answer)
-        elif subscribes:
+        elif method in PUSHING:
             # Nobody waits for it any more.
             answer.route.close()
 
-    def _subscribed(self, answer: Any) -> Opened:
+    def _opened(self, kind: Any, answer: Any) -> Opened[Any]:
         try:
-            subscribed = decode(Subscribed, answer)
+            decoded = decode(kind, answer)
         except ValueError as error:
             raise ProtocolError(f"the daemon's answer is not understood: {error}") from None
-        route = Route(self, subscribed.subscription)
-        self._routes[subscribed.subscription] = route
-        return Opened(subscribed, route)
+        route = Route(self, decoded.subscription)
+        self._routes[decoded.subscription] = route
+        return Opened(decoded, route)
 
 
 def result_of(message: dict[str, Any]) -> Any:

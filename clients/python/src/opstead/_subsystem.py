@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ._session import SUBSCRIBE
+from ._session import ATTACH, SUBSCRIBE
 
 
 def check_attribute(owner: str, name: str) -> None:
@@ -24,3 +24,5 @@ def check_method(method: str) -> None:
         raise TypeError(f"method is {method!r}; allowed is a text such as 'storage.copyImage'")
     if method == SUBSCRIBE:
         raise ValueError("alerts of this call would come to nobody; use subscribe()")
+    if method == ATTACH:
+        raise ValueError("assignments of this call would come to nobody; use opstead.Executor")

@@ -13,6 +13,7 @@ from ._aio_families import DaemonMethods
 from ._client import Client, seconds_of
 from ._config import Config, Token, target_of
 from ._errors import RefusedError
+from ._executor_task import AsyncTask as Task
 from ._feed import ClosedFeed, Feed, Options, Places
 from ._refusals import CursorExpiredError
 from ._subsystem import check_attribute, check_method, check_positional
@@ -238,4 +239,4 @@ def _soon(loop: asyncio.AbstractEventLoop, end: Callable[[], None]) -> None:
         loop.call_soon_threadsafe(end)
 
 
-__all__ = ["Host", "Method", "Subscription", "Subsystem", "connect"]
+__all__ = ["Host", "Method", "Subscription", "Subsystem", "Task", "connect"]

@@ -1,0 +1,231 @@
+"""One attempt at an operation, from its assignment until the daemon knows what it came to. It
+outlives connections: whatever it has to say is said again until it is answered.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import threading
+from collections.abc import Awaitable, Mapping
+from typing import Any, Callable, Optional, Protocol, TypeVar
+
+from ._backoff import Backoff
+from ._client import Client
+from ._errors import DisconnectedError, RefusedError, TimeoutError
+from ._executor_declaration import Declared
+from ._executor_outcome import CANCELED, EXECUTOR_PANICKED, FAIL, CanceledError, Outcome, failed
+from ._executor_task import AsyncTask, Task
+from ._executor_work import start
+from ._refusals import StaleLeaseError
+from ._session import Route
+from .types import Assignment, Operation, Registration, Taken
+
+T = TypeVar("T")
+
+log = logging.getLogger("opstead.executor")
+
+# Of the daemon's table: registering under an attempt that was canceled.
+CANCELED_CODE = 2005
+
+
+class Link(Protocol):
+    """The way to the daemon."""
+
+    client: Client
+    permits: asyncio.Semaphore
+
+    async def attached(self) -> Route:
+        """Waits until the executor is attached; on which connection.
+
+        Raises `CanceledError` once it has left.
+        """
+
+    def soon(self, work: Callable[[], Awaitable[None]]) -> None:
+        """Begins the work on the event loop, from any thread; nothing once it has left."""
+
+
+class Attempt:
+    """One attempt."""
+
+    def __init__(
+        self,
+        link: Link,
+        assignment: Assignment,
+        declared: Declared,
+        before: Optional[Attempt],
+    ) -> None:
+        self._link = link
+        self._declared = declared
+        self._kwargs = assignment.kwargs or {}
+        # An attempt that the daemon gave up, and that has not noticed yet.
+        self._before = before
+        self.operation_id = assignment.operationId or ""
+        self.lease = assignment.lease or ""
+        self.number = assignment.attempt or 1
+        self.method_name = assignment.methodName or ""
+        self.version = assignment.version or 1
+        self.start_at = assignment.startAt
+        self.start_before = assignment.startBefore
+        self.loop = asyncio.get_running_loop()
+        self.canceled = threading.Event()
+        self.is_given_up = False
+        self._stopped = asyncio.Event()
+        self._work: Optional[asyncio.Future[Outcome]] = None
+        # What is said has an order.
+        self._turn = asyncio.Lock()
+        self._lock = threading.Lock()
+        self._pending: dict[str, object] = {}
+        self._recorded: Optional[int] = None
+
+    async def run(self) -> None:
+        """Carries it out, and tells the daemon what it came to."""
+        try:
+            outcome = await self._carried_out()
+        finally:
+            self._stopped.set()
+        if outcome.method == CANCELED and not self.canceled.is_set():
+            outcome = failed(RuntimeError("the method raised CanceledError uncanceled"))
+        async with self._turn:
+            await self._flush()
+            await self._deliver(outcome)
+
+    def cancel(self) -> None:
+        """Nobody wants the outcome any more."""
+        self.canceled.set()
+        if self._work is not None and self._declared.is_async:
+            self._work.cancel()
+
+    def give_up(self) -> None:
+        """The daemon has taken it back."""
+        if not self.is_given_up:
+            log.warning("attempt %d at %s is given up", self.number, self.operation_id)
+        self.is_given_up = True
+        self.cancel()
+
+    # What the function says
+
+    def report(self, members: Mapping[str, object]) -> None:
+        """Members that replace those of before, from any thread. They are sent soon."""
+        with self._lock:
+            is_first = not self._pending
+            self._pending.update(members)
+        if is_first:
+            self._link.soon(self._report)
+
+    async def record(self, error: Mapping[str, Any]) -> None:
+        """Records an error that does not end the operation, exactly once."""
+        params = {"lease": self.lease, "nonFatalError": error}
+        async with self._turn:
+            await self._flush()
+            if self._recorded is None:
+                get = {"id": self.operation_id}
+                known = await self._say("operations.get", get, Operation)
+                self._recorded = len(known.nonFatalErrors)
+            await self._say("executors.update", params, Taken, self._was_recorded)
+            self._recorded += 1
+
+    async def register(
+        self,
+        methodName: str,
+        kwargs: Optional[Mapping[str, Any]],
+        id: str,
+        options: Mapping[str, Any],
+    ) -> Registration:
+        """Registers a child."""
+        asked = {"methodName": methodName, "kwargs": kwargs or {}, "id": id, "lease": self.lease}
+        try:
+            async with self._turn:
+                return await self._say("operations.register", {**asked, **options}, Registration)
+        except RefusedError as error:
+            if error.code != CANCELED_CODE:
+                raise
+            raise CanceledError(f"operation {self.operation_id!r} was canceled") from None
+
+    # What becomes of it
+
+    async def _carried_out(self) -> Outcome:
+        if self._before is not None:
+            await self._before._stopped.wait()
+        async with self._link.permits:
+            if self.canceled.is_set():
+                return Outcome(CANCELED, {})
+            task = AsyncTask(self) if self._declared.is_async else Task(self)
+            name = f"opstead {self.operation_id}"
+            self._work = start(name, self._declared, (task,), self._kwargs)
+            try:
+                await asyncio.wait({self._work})
+            finally:
+                self._work.cancel()
+            if not self._work.cancelled():
+                return self._work.result()
+            if self.canceled.is_set():
+                return Outcome(CANCELED, {})
+            return failed(RuntimeError("the coroutine was cancelled"))
+
+    async def _deliver(self, outcome: Outcome) -> None:
+        params = {"lease": self.lease, **outcome.params}
+        try:
+            await self._say(outcome.method, params, Taken)
+        except RefusedError as refused:
+            log.error("what %s came to was refused: %s", self.operation_id, refused)
+            message = f"what the method came to was refused: {refused}"
+            error = {"code": EXECUTOR_PANICKED, "message": message}
+            await self._say(FAIL, {"lease": self.lease, "error": error}, Taken)
+
+    async def _report(self) -> None:
+        async with self._turn:
+            await self._flush()
+
+    async def _flush(self) -> None:
+        while True:
+            with self._lock:
+                members, self._pending = self._pending, {}
+            if not members:
+                return
+            params = {"lease": self.lease, "operationInfo": members}
+            try:
+                await self._say("executors.update", params, Taken)
+            except RefusedError as refused:
+                log.warning("the progress of %s was refused: %s", self.operation_id, refused)
+
+    async def _say(
+        self,
+        method: str,
+        params: Mapping[str, object],
+        answer: type[T],
+        took_effect: Optional[Callable[[Route], Awaitable[Optional[T]]]] = None,
+    ) -> T:
+        """What the call is answered, over disconnections. Where repeating it changes something,
+        `took_effect` tells before that whether it is done already.
+
+        Raises `RefusedError`, and `CanceledError` when nobody listens any more.
+        """
+        config = self._link.client.config
+        backoff = Backoff(config.backoff, config.backoffMost)
+        in_doubt = False
+        while True:
+            route = await self._link.attached()
+            if self.is_given_up:
+                raise CanceledError("the daemon has given the attempt up")
+            try:
+                if in_doubt and took_effect is not None:
+                    taken = await took_effect(route)
+                    if taken is not None:
+                        return taken
+                return await self._link.client.ask_on(route, method, params, answer)
+            except StaleLeaseError:
+                self.give_up()
+            except (DisconnectedError, TimeoutError):
+                in_doubt = True
+            except RefusedError as refused:
+                if not refused.retryable:
+                    raise
+                in_doubt = True
+                await asyncio.sleep(backoff.delay())
+
+    async def _was_recorded(self, route: Route) -> Optional[Taken]:
+        get = {"id": self.operation_id}
+        found = await self._link.client.ask_on(route, "operations.get", get, Operation)
+        is_there = len(found.nonFatalErrors) > (self._recorded or 0)
+        return Taken(found.cursor) if is_there else None

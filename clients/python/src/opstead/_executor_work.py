@@ -1,0 +1,47 @@
+"""Runs a function to its outcome, on a thread of its own or on the event loop."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Mapping
+from contextlib import suppress
+from typing import Any
+
+from ._executor_declaration import Declared
+from ._executor_outcome import Outcome, completed, failed
+
+
+def start(
+    name: str, declared: Declared, task: tuple[object, ...], kwargs: Mapping[str, Any]
+) -> asyncio.Future[Outcome]:
+    """Begins, at once: a function that blocks gets a thread that no end of the program waits for."""
+    if declared.is_async:
+        return asyncio.ensure_future(_on_loop(declared, task, kwargs))
+    loop = asyncio.get_running_loop()
+    future: asyncio.Future[Outcome] = loop.create_future()
+
+    def settle(outcome: Outcome) -> None:
+        if not future.done():
+            future.set_result(outcome)
+
+    def work() -> None:
+        try:
+            outcome = completed(declared.function(*task, **kwargs))
+        except BaseException as error:  # noqa: BLE001 - whatever it is, it ended the method
+            outcome = failed(error)
+        # Once the executor has left, its loop is closed and nobody wants the outcome.
+        with suppress(RuntimeError):
+            loop.call_soon_threadsafe(settle, outcome)
+
+    threading.Thread(target=work, name=name, daemon=True).start()
+    return future
+
+
+async def _on_loop(
+    declared: Declared, task: tuple[object, ...], kwargs: Mapping[str, Any]
+) -> Outcome:
+    try:
+        return completed(await declared.function(*task, **kwargs))
+    except Exception as error:  # noqa: BLE001 - as on a thread
+        return failed(error)

@@ -1,0 +1,104 @@
+"""Declarations of methods: what is made of functions, and what is refused."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from typing import Any, Literal, Optional
+
+import pytest
+from attached import attached
+from conftest import Home
+
+import opstead
+
+
+@pytest.fixture
+def executor() -> opstead.Executor:
+    return opstead.Executor("test")
+
+
+def test_declarations_that_cannot_be() -> None:
+    executor = opstead.Executor("test")
+
+    def good(task: opstead.Task) -> None: ...
+    def without_task() -> None: ...
+    def by_position(task: opstead.Task, *things: str) -> None: ...
+    def odd(task: opstead.Task, when: threading.Event) -> None: ...
+
+    executor.method("t.good")(good)
+    wrong: list[tuple[str, int, Callable[..., None], str]] = [
+        ("good", 1, good, "name is 'good'; allowed is '<subsystem>.<method>'"),
+        ("t.other", 0, good, "version is 0; allowed is a number from 1 on"),
+        ("t.good", 1, good, "t.good is declared twice in version 1"),
+        ("t.other", 1, without_task, "takes no task as its first argument"),
+        ("t.other", 1, by_position, "things of .* cannot be given by name"),
+        ("t.other", 1, odd, "when of .* is not to be said as a JSON Schema; give kwargsSchema"),
+    ]
+    for name, version, function, fault in wrong:
+        with pytest.raises((TypeError, ValueError), match=fault):
+            executor.method(name, version=version)(function)
+    executor.method("t.odd", kwargsSchema={"type": "object"})(odd)
+    with pytest.raises(ValueError, match="capacity is 0; allowed is a number from 1 on"):
+        opstead.Executor("test", capacity=0)
+    with pytest.raises(ValueError, match="name is ''; allowed is a text"):
+        opstead.Executor("")
+    with pytest.raises(ValueError, match="code is 1; allowed is a number from 3000 on"):
+        opstead.Failure(1, "the daemon's own")
+
+
+@pytest.mark.parametrize(
+    ("declaration", "fault"),
+    [
+        ({"name": "storage.copyImage"}, "storage"),
+        ({"name": "executors.attach"}, "executors"),
+        ({"name": "t.a", "object": "Thing.{name"}, "brace"),
+        ({"name": "t.a", "kwargsSchema": {"type": "nonsense"}}, "kwargsSchema"),
+    ],
+)
+def test_declarations_that_the_daemon_refuses(
+    home: Home, executor: opstead.Executor, declaration: dict[str, Any], fault: str
+) -> None:
+    @executor.method(**declaration)
+    def method(task: opstead.Task) -> None: ...
+
+    with pytest.raises(opstead.RefusedError, match=fault):
+        executor.run(home.socket)
+
+
+def test_a_schema_is_made_from_annotations(home: Home, executor: opstead.Executor) -> None:
+    @executor.method("t.all")
+    def all_kinds(
+        task: opstead.Task,
+        text: str,
+        number: int,
+        real: float = 1.0,
+        flag: bool = False,
+        texts: Optional[list[str]] = None,
+        by_name: Optional[dict[str, int]] = None,
+        word: Literal["a", "b"] = "a",
+        thing: Any = None,
+        plain: dict = {},  # type: ignore[type-arg]  # noqa: B006
+    ) -> None: ...
+
+    with attached(executor, home.socket), opstead.connect(home.socket) as host:
+        [declared] = [one for one in host.methods.list().methods if one.name == "t.all"]
+    nothing = {"type": "null"}
+    assert declared.kwargsSchema == {
+        "type": "object",
+        "properties": {
+            "text": {"type": "string"},
+            "number": {"type": "integer"},
+            "real": {"type": "number"},
+            "flag": {"type": "boolean"},
+            "texts": {"anyOf": [{"type": "array", "items": {"type": "string"}}, nothing]},
+            "by_name": {
+                "anyOf": [{"type": "object", "additionalProperties": {"type": "integer"}}, nothing]
+            },
+            "word": {"enum": ["a", "b"]},
+            "thing": {},
+            "plain": {"type": "object"},
+        },
+        "required": ["text", "number"],
+        "additionalProperties": False,
+    }
