@@ -4,7 +4,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use opstead::app::{Fault, ServeOptions, StoppedFolder, serve};
-use opstead::cli::{self, Command, ExecGuardArguments, Exit, ServeArguments};
+use opstead::cli::{self, Command, Exit, GuardArguments, ServeArguments};
 use opstead::subsystems::process;
 
 /// A registration allocates some dozens of small pieces on one thread and frees them on another,
@@ -16,7 +16,7 @@ fn main() -> ExitCode {
     match cli::parse() {
         Command::Serve(arguments) => daemon(arguments),
         Command::Journal(arguments) => cli::journal::<StoppedFolder>(arguments),
-        Command::ExecGuard(arguments) => guard(arguments),
+        Command::Guard(arguments) => guard(arguments),
         Command::Client(command) => cli::run(command),
     }
 }
@@ -52,7 +52,7 @@ fn daemon(arguments: ServeArguments) -> ExitCode {
     }
 }
 
-fn guard(arguments: ExecGuardArguments) -> ExitCode {
+fn guard(arguments: GuardArguments) -> ExitCode {
     process::guard(
         Duration::from_millis(arguments.kill_after_ms),
         &arguments.program,

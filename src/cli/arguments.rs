@@ -42,8 +42,8 @@ pub enum Command {
     /// Show what the journal of a stopped daemon holds; changes nothing
     Journal(JournalArguments),
     /// Run a program as its guard; for the daemon itself
-    #[command(name = "exec-guard", hide = true)]
-    ExecGuard(ExecGuardArguments),
+    #[command(hide = true)]
+    Guard(GuardArguments),
     /// Ask a daemon.
     #[command(flatten)]
     Client(ClientCommand),
@@ -107,9 +107,9 @@ pub struct ServeArguments {
     pub config: Option<PathBuf>,
 }
 
-/// Arguments of `exec-guard`.
+/// Arguments of `guard`.
 #[derive(Debug, Args)]
-pub struct ExecGuardArguments {
+pub struct GuardArguments {
     /// How long the program has after SIGTERM before it is killed
     pub kill_after_ms: u64,
     /// The program, and its arguments

@@ -49,7 +49,7 @@ mod exit;
 
 use std::process::ExitCode;
 
-pub use arguments::{ClientCommand, Command, ExecGuardArguments, JournalArguments, ServeArguments};
+pub use arguments::{ClientCommand, Command, GuardArguments, JournalArguments, ServeArguments};
 pub use exit::Exit;
 pub use stopped::{
     Checkpoint, Damage, Entry, Interrupted, JournalFault, NextStart, Recovered, Sizes,

@@ -253,10 +253,10 @@ async fn what_outlived_daemon_and_guard_is_ended_at_the_next_start() {
     kill_process(again.guard, Signal::KILL).unwrap();
     let metadata = home.data.metadata().unwrap();
     let mark = format!("{}:{}", metadata.dev(), metadata.ino());
-    let left = processes_with("OPSTEAD_EXEC_FOLDER", &mark);
+    let left = processes_with("OPSTEAD_FOLDER", &mark);
     assert!(left.contains(&again.program.as_raw_pid()), "{left:?}");
     let daemon = home.start();
-    let now = processes_with("OPSTEAD_EXEC_FOLDER", &mark);
+    let now = processes_with("OPSTEAD_FOLDER", &mark);
     assert!(left.is_disjoint(&now), "{left:?} {now:?}");
     runs_again(&daemon, "again", again.witness).await;
 }

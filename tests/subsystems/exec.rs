@@ -125,7 +125,7 @@ async fn a_program_inherits_little() {
         );
     }
     const KNOWN: &str = "PATH HOME USER LOGNAME SHELL LANG LC_ALL TZ TMPDIR COLOR \
-         OPSTEAD_EXEC_FOLDER OPSTEAD_OPERATION_ID OPSTEAD_ATTEMPT PWD OLDPWD SHLVL _";
+         OPSTEAD_FOLDER OPSTEAD_OPERATION_ID OPSTEAD_ATTEMPT PWD OLDPWD SHLVL _";
     for line in lines {
         let (name, _) = line.split_once('=').unwrap();
         assert!(KNOWN.split(' ').any(|known| known == name), "{line}");

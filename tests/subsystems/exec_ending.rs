@@ -206,7 +206,7 @@ async fn a_start_ends_what_was_left_on_this_folder() {
         let mark = format!("{}:{}", metadata.dev(), metadata.ino());
         Command::new("sleep")
             .arg("1000")
-            .env("OPSTEAD_EXEC_FOLDER", mark)
+            .env("OPSTEAD_FOLDER", mark)
             .spawn()
             .unwrap()
     };

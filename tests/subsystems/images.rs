@@ -78,6 +78,37 @@ async fn a_taken_name_is_refused_and_its_image_left_alone() {
     assert_eq!(site.files(), ["a", "b"]);
 }
 
+/// The last word on an image is how it stands, also where nothing was done to it.
+#[tokio::test]
+async fn what_is_refused_leaves_the_state_of_the_image_true() {
+    let site = Site::new();
+    fs::write(site.path("a"), "content").expect("write");
+    for (method, kwargs, wanted) in [
+        ("createImage", json!({"image": "a", "sizeBytes": 1}), "ok"),
+        ("copyImage", json!({"source": "b", "target": "a"}), "ok"),
+        (
+            "importImage",
+            json!({"image": "a", "path": "/nowhere"}),
+            "ok",
+        ),
+        (
+            "importImage",
+            json!({"image": "b", "path": "/nowhere"}),
+            "deleted",
+        ),
+        (
+            "resizeImage",
+            json!({"image": "b", "sizeBytes": 1}),
+            "deleted",
+        ),
+    ] {
+        let attempt = Arc::new(Attempt::of(&format!("storage.{method}")));
+        let outcome = attempt.run(&*site.storage, kwargs.clone()).await;
+        outcome.expect_err("refused");
+        assert_eq!(attempt.last_image_state(), wanted, "{method} {kwargs}");
+    }
+}
+
 #[tokio::test]
 async fn a_name_that_is_taken_meanwhile_is_not_replaced() {
     let site = Site::new();
@@ -91,12 +122,7 @@ async fn a_name_that_is_taken_meanwhile_is_not_replaced() {
     let kwargs = json!({"image": "a", "sizeBytes": 1});
     let outcome = attempt.run(&*site.storage, kwargs).await;
     assert_eq!(refusal(outcome), is(3002, "imageExists"));
-    let told = attempt.extra_data();
-    assert_eq!(
-        told.last(),
-        Some(&json!({})),
-        "there is an image of that name"
-    );
+    assert_eq!(attempt.last_image_state(), "ok", "there is an image");
     assert_eq!(fs::read(site.path("a")).expect("read"), b"somebody else's");
     assert_eq!(site.files(), ["a"]);
 }

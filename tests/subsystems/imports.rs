@@ -93,3 +93,34 @@ async fn without_import_folders_nothing_is_imported() {
     let outcome = import(&site, &site.imports().join("file")).await;
     assert_eq!(refusal(outcome), is(3003, "importNotAllowed"));
 }
+
+/// What is wrong, and what is allowed. Outside the folders nobody learns what is there.
+#[tokio::test]
+async fn a_refused_import_says_why_and_names_the_folders() {
+    let site = Site::new();
+    let imports = site.imports();
+    fs::create_dir(imports.join("folder")).expect("folder");
+    symlink("/etc/passwd", imports.join("link")).expect("link");
+    symlink("/nowhere", imports.join("dangling")).expect("link");
+    let elsewhere = "no regular file, or a symlink leads elsewhere";
+    for (path, wanted) in [
+        ("imports/file".into(), "not an absolute path"),
+        (imports.join("missing"), "no such file"),
+        (imports.join("missing/file"), "no such file"),
+        (imports.join("folder"), elsewhere),
+        (imports.join("link"), elsewhere),
+        (imports.join("dangling"), elsewhere),
+        (imports.join("../passwd"), "`..`"),
+        ("/etc/passwd".into(), "in none of these"),
+        ("/nowhere".into(), "in none of these"),
+    ] {
+        let message = import(&site, &path).await.expect_err("refused").message;
+        assert!(message.contains(wanted), "{path:?}: {message}");
+        assert!(message.contains(&format!("{imports:?}")), "{message}");
+        assert!(message.contains("`import_folders`"), "{message}");
+    }
+    let site = Site::with(|config| config.import_folders.clear());
+    let refused = import(&site, &imports.join("file")).await;
+    let message = refused.expect_err("refused").message;
+    assert!(message.contains("from no folder"), "{message}");
+}

@@ -30,6 +30,8 @@ mod qcow2;
 
 mod merging;
 
+mod in_use;
+
 mod checking;
 
 mod foreign;

@@ -259,6 +259,11 @@ async fn a_qcow2_image_grows_and_shrinks_at_its_end() {
         expected.resize((mebibytes * MIB) as usize, 0);
         assert!(content(&site, "b") == expected, "{mebibytes}");
     }
+    // Up to a whole sector, as a new image.
+    let kwargs = json!({"image": "b", "sizeBytes": 1000});
+    let result = site.run("storage.resizeImage", kwargs).await;
+    let expected = json!({"image": "b", "sizeBytes": 1024});
+    assert_eq!(result.expect("resized"), expected);
 }
 
 /// A read that begins while an update runs waits for it, however it got there first.

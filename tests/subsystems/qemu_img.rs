@@ -1,8 +1,9 @@
 //! The program `qemu-img` itself: missing, slow, killed, canceled, and out of room.
 
 use std::fs;
+use std::io;
 use std::os::unix::fs::{PermissionsExt, symlink};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use opstead::subsystems::storage::{Storage, StorageConfig};
@@ -34,7 +35,9 @@ fn slow() -> Option<Site> {
 async fn without_the_program_raw_images_work_and_qcow2_says_what_to_install() {
     let root = tempfile::tempdir().expect("folder");
     let program = root.path().join("qemu-img");
+    write_program(&program, "exit 1");
     let site = Site::with(|config| config.qemu_img = program.clone());
+    fs::remove_file(&program).expect("remove");
     fs::write(site.path("a"), "content").expect("write");
     fs::write(site.imports().join("file"), "import").expect("write");
     for (method, kwargs) in [
@@ -89,12 +92,25 @@ fn real_program() -> PathBuf {
 }
 
 #[test]
-fn a_relative_path_to_the_program_is_refused() {
+fn a_path_that_leads_to_no_program_is_refused() {
     let root = tempfile::tempdir().expect("folder");
-    let mut config = StorageConfig::new(root.path().join("pool"), PROGRAM);
-    config.qemu_img = "bin/qemu-img".into();
-    let error = Storage::open(config).err().expect("refused");
-    assert!(error.to_string().contains("absolute path"), "{error}");
+    let file = root.path().join("file");
+    fs::write(&file, "").expect("write");
+    for (path, wanted) in [
+        ("bin/qemu-img".into(), "absolute path"),
+        (root.path().join("missing"), "No such file"),
+        (root.path().to_owned(), "no regular file"),
+        (file, "not executable"),
+    ] {
+        let mut config = StorageConfig::new(root.path().join("pool"), PROGRAM);
+        config.qemu_img = path;
+        let error = Storage::open(config).err().expect("refused");
+        assert_eq!(error.kind(), io::ErrorKind::InvalidInput);
+        let message = error.to_string();
+        assert!(message.starts_with("qemu_img "), "{message}");
+        assert!(message.contains(wanted), "{message}");
+    }
+    assert!(!root.path().join("pool").exists());
 }
 
 #[tokio::test]
@@ -175,12 +191,16 @@ async fn a_full_disk_is_a_clear_error_and_nothing_is_left_behind() {
     assert_eq!(disk.free_blocks(), free_before, "it left blocks behind");
 }
 
+fn write_program(path: &Path, script: &str) {
+    fs::write(path, format!("#!/bin/sh\n{script}\n")).expect("write");
+    fs::set_permissions(path, fs::Permissions::from_mode(0o755)).expect("mode");
+}
+
 /// A program of that name which is none, to see what is made of its words.
 async fn with_words(script: &str) -> Failure {
     let root = tempfile::tempdir().expect("folder");
     let program = root.path().join("qemu-img");
-    fs::write(&program, format!("#!/bin/sh\n{script}\n")).expect("write");
-    fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).expect("mode");
+    write_program(&program, script);
     let site = Site::with(|config| config.qemu_img = program);
     fs::write(site.path("a"), vec![1; MIB as usize]).expect("write");
     let outcome = site.run(COPY, a_to_qcow2()).await;

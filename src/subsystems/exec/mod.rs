@@ -54,7 +54,7 @@ const KILL_PATIENCE: Duration = Duration::from_secs(1);
 /// How the subsystem is set up.
 #[derive(Clone, Debug)]
 pub struct ExecConfig {
-    /// Our own program, of which `exec-guard` is a command.
+    /// Our own program, of which `guard` is a command.
     pub guard: PathBuf,
     /// The data folder, which must be there and this daemon's alone.
     pub data: PathBuf,

@@ -29,7 +29,7 @@ mod process;
 pub use process::guard;
 
 /// The command of our own program that is the guard.
-const COMMAND: &str = "exec-guard";
+const COMMAND: &str = "guard";
 
 /// Asks the guard to end the program with SIGTERM and, after its time, with SIGKILL.
 const STOP: u8 = b'S';

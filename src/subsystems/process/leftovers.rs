@@ -16,7 +16,7 @@ use rustix::process::{Pid, PidfdFlags, Signal, getpid, pidfd_open, pidfd_send_si
 use super::GUARD_VARIABLE;
 
 /// The variable that says whose process it is.
-pub(in crate::subsystems) const FOLDER_VARIABLE: &str = "OPSTEAD_EXEC_FOLDER";
+pub(in crate::subsystems) const FOLDER_VARIABLE: &str = "OPSTEAD_FOLDER";
 
 /// How long a guard may take to do the same by itself: its daemon is gone, so it kills at once.
 const GUARD_PATIENCE: Duration = Duration::from_secs(1);

@@ -11,7 +11,7 @@ mod leftovers;
 pub(super) use leftovers::{FOLDER_VARIABLE, FolderMark, end_leftovers};
 
 /// Tells the guard from the program, which does not inherit it.
-pub(super) const GUARD_VARIABLE: &str = "OPSTEAD_EXEC_GUARD";
+pub(super) const GUARD_VARIABLE: &str = "OPSTEAD_GUARD";
 
 /// The variables by which a program knows what it runs for.
 pub(super) const OPERATION_VARIABLE: &str = "OPSTEAD_OPERATION_ID";

@@ -17,6 +17,9 @@ const NAME_MAX_BYTES: usize = 128;
 /// The largest size: a pebibyte.
 pub(super) const SIZE_MAX_BYTES: u64 = 1 << 50;
 
+/// Sizes of qcow2 images are multiples of this.
+pub(super) const SECTOR_BYTES: u64 = 512;
+
 /// The name of an image, checked: one path component that leads nowhere else.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(try_from = "String")]
@@ -166,4 +169,52 @@ pub(super) struct MergeArguments {
 #[serde(deny_unknown_fields)]
 pub(super) struct ImageArguments {
     pub(super) image: ImageName,
+}
+
+/// Kwargs of a method, which is on the object of one image.
+pub(super) trait OnImage {
+    /// The image that the declaration names as the object.
+    fn object(&self) -> &ImageName;
+}
+
+impl OnImage for CreateArguments {
+    fn object(&self) -> &ImageName {
+        &self.image
+    }
+}
+
+impl OnImage for OverlayArguments {
+    fn object(&self) -> &ImageName {
+        &self.image
+    }
+}
+
+impl OnImage for CopyArguments {
+    fn object(&self) -> &ImageName {
+        &self.target
+    }
+}
+
+impl OnImage for ImportArguments {
+    fn object(&self) -> &ImageName {
+        &self.image
+    }
+}
+
+impl OnImage for ResizeArguments {
+    fn object(&self) -> &ImageName {
+        &self.image
+    }
+}
+
+impl OnImage for MergeArguments {
+    fn object(&self) -> &ImageName {
+        &self.backing_image
+    }
+}
+
+impl OnImage for ImageArguments {
+    fn object(&self) -> &ImageName {
+        &self.image
+    }
 }

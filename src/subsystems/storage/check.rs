@@ -10,6 +10,7 @@ use super::chain;
 use super::damage::Damage;
 use super::error::StorageError;
 use super::image::Image;
+use super::in_use::check_not_written;
 use super::job::{ImageState, Job, Report};
 use super::operations::Workshop;
 use super::qemu::Findings;
@@ -48,6 +49,7 @@ impl Workshop {
     ) -> Result<Json, StorageError> {
         let _resized_by_nobody = self.gate.read(&arguments.image, job)?;
         let image = self.pool.image(&arguments.image)?;
+        check_not_written(&image)?;
         let before = chain::state(&self.pool, &image)?;
         job.report(DESCRIPTION, Report::of_unknown_length(before));
         let found = match image.format {

@@ -1,6 +1,7 @@
 //! What can go wrong with images, and the subsystem's own error codes: the one table of both.
 
 use std::io;
+use std::path::PathBuf;
 
 use opstead_core::{Failure, Json};
 use rustix::io::Errno;
@@ -19,12 +20,16 @@ pub(super) enum StorageError {
     /// The pool holds an image of that name already.
     #[error("there is an image {:?} in the pool already", .0.as_str())]
     ImageExists(ImageName),
-    /// One answer for all that cannot be imported, so that nobody learns from it which files exist
-    /// elsewhere.
-    #[error("{path:?} is no regular file in a folder that images may be imported from")]
+    /// Outside the allowed folders the answer is the same whatever is there, so that nobody learns
+    /// from it which files exist.
+    #[error("{path:?} cannot be imported: {obstacle}; {}", importable(.allowed))]
     ImportNotAllowed {
         /// As the caller wrote it.
         path: String,
+        /// What is wrong with it.
+        obstacle: &'static str,
+        /// The folders that images may be imported from.
+        allowed: Vec<PathBuf>,
     },
     /// The file system, or a quota on it, is full.
     #[error("the pool has no space left")]
@@ -213,6 +218,18 @@ fn after_merge(image: &ImageName, backing: &ImageName, state: ImageState) -> Str
             "nothing is lost, but {backing:?} is half written: merge {image:?} into it again, and until then use {image:?} only to read"
         )
     }
+}
+
+fn importable(folders: &[PathBuf]) -> String {
+    if folders.is_empty() {
+        let none = "`import_folders` in the configuration names none";
+        return format!("images may be imported from no folder: {none}");
+    }
+    let listed: Vec<String> = folders.iter().map(|folder| format!("{folder:?}")).collect();
+    format!(
+        "images may be imported from {} (`import_folders` in the configuration)",
+        listed.join(", ")
+    )
 }
 
 /// What the program said last, shortened; its other words are in `data`.

@@ -17,6 +17,8 @@ use super::error::{StorageError, during};
 pub(super) struct ImportFolders(Vec<Folder>);
 
 struct Folder {
+    /// As it is configured.
+    name: PathBuf,
     /// Without symlinks.
     path: PathBuf,
     handle: OwnedFd,
@@ -29,7 +31,11 @@ impl ImportFolders {
             let real = path.canonicalize()?;
             let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
             let handle = rustix::fs::open(&real, flags, Mode::empty())?;
-            Ok(Folder { path: real, handle })
+            Ok(Folder {
+                name: path.clone(),
+                path: real,
+                handle,
+            })
         };
         let describe = |path: &PathBuf, error: io::Error| {
             let message = format!("import folder {}: {error}", path.display());
@@ -46,6 +52,8 @@ impl ImportFolders {
     pub(super) fn open_file(&self, path: &str) -> Result<File, StorageError> {
         let not_allowed = || StorageError::ImportNotAllowed {
             path: path.to_owned(),
+            obstacle: self.obstacle(Path::new(path)),
+            allowed: self.0.iter().map(|folder| folder.name.clone()).collect(),
         };
         if !Path::new(path).is_absolute() {
             return Err(not_allowed());
@@ -60,6 +68,29 @@ impl ImportFolders {
             Ok(Some(file)) => Ok(file),
             Ok(None) | Err(Errno::NOENT | Errno::LOOP | Errno::NOTDIR) => Err(not_allowed()),
             Err(error) => Err(during("opening the file to import")(error)),
+        }
+    }
+
+    /// Why a path leads to nothing that may be imported. It looks into the allowed folders only, and
+    /// where symlinks lead it does not say.
+    fn obstacle(&self, path: &Path) -> &'static str {
+        if !path.is_absolute() {
+            return "it is not an absolute path";
+        }
+        let inside = self.0.iter().find_map(|folder| {
+            let rest = path.strip_prefix(&folder.name);
+            Some((folder, rest.or(path.strip_prefix(&folder.path)).ok()?))
+        });
+        let Some((folder, rest)) = inside else {
+            return "it is in none of these";
+        };
+        if rest.components().any(|step| step == Component::ParentDir) {
+            return "it has `..` in it";
+        }
+        match open_beneath(folder.handle.as_fd(), rest) {
+            Err(Errno::NOENT) => "there is no such file",
+            Err(Errno::ACCESS) => "the daemon may not look there",
+            _ => "it is no regular file, or a symlink leads elsewhere",
         }
     }
 }

@@ -50,17 +50,8 @@ impl Workshop {
         let content = content()?;
         let partial = Partial::begin(&self.pool, new.image, new.format)?;
         job.report(new.description, Report::begun(ImageState::Creating));
-        match self.fill_and_publish(job, new.description, partial, content) {
-            Ok(size_bytes) => Ok(result(new.image, Some(size_bytes))),
-            Err(error) => {
-                // Nothing is left of it, and the last word on the image has to say so; unless there
-                // is an image of that name after all.
-                let is_other = matches!(error, StorageError::ImageExists(_));
-                let state = (!is_other).then_some(ImageState::Deleted);
-                job.left(state);
-                Err(error)
-            }
-        }
+        let size_bytes = self.fill_and_publish(job, new.description, partial, content)?;
+        Ok(result(new.image, Some(size_bytes)))
     }
 
     /// The size of the image if an earlier attempt of this operation has made it; an error if

@@ -15,6 +15,7 @@ use super::chain::{self, Use, check_no_dependants, check_use};
 use super::damage::{Damage, Merge};
 use super::error::{StorageError, during};
 use super::image::Image;
+use super::in_use::check_not_open;
 use super::job::{Bytes, ImageState, Job, Report};
 use super::operations::{Workshop, result};
 
@@ -50,6 +51,8 @@ impl Workshop {
             let cause = "the daemon ended meanwhile".to_owned();
             return Err(self.unfinished(job, &pair, cause)?);
         }
+        check_not_open(&pair.overlay)?;
+        check_not_open(&pair.backing)?;
         let size_bytes = pair.overlay.size_bytes()?;
         if size_bytes > pair.backing.size_bytes()? {
             // By itself, so that nothing is half written where it cannot grow.
@@ -106,7 +109,6 @@ impl Workshop {
             // Nothing was written.
             Err(error @ (StorageError::ImageInUse(_) | StorageError::QemuImgMissing { .. })) => {
                 before.record(&self.pool, &backing.name)?;
-                job.left(Some(chain::state(&self.pool, backing)?));
                 Err(error)
             }
             Err(error) => Err(self.unfinished(job, pair, error.to_string())?),
@@ -132,7 +134,7 @@ impl Workshop {
         synced.map_err(during("putting the image on disk"))
     }
 
-    /// Finds out how the images stand after a merge that was cut short, and tells.
+    /// Finds out how the images stand after a merge that was cut short.
     fn unfinished(
         &self,
         job: &Job,
@@ -155,7 +157,6 @@ impl Workshop {
             Err(_) if !damage.corrupt => {}
             recorded => recorded?,
         }
-        job.left(Some(image_state));
         Ok(StorageError::MergeUnfinished {
             image: pair.overlay.name.clone(),
             backing: pair.backing.name.clone(),

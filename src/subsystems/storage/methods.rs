@@ -127,7 +127,8 @@ fn resize_image() -> Declaration {
 fn merge_image() -> Declaration {
     let merged = on_image(
         MERGE_IMAGE,
-        "Writes an overlay into its backing image and deletes the overlay.",
+        "Writes an overlay into its backing image and deletes the overlay. One that is interrupted does \
+         not merge again by itself: it fails with mergeUnfinished, and is to be registered again.",
         json!({
             "image": name("the overlay, which is deleted"),
             "backingImage": name("the image that it is built on, which remains"),

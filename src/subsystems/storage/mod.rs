@@ -12,11 +12,12 @@
 //! keeps the pool for itself, though, by a lock on the folder.
 
 use std::num::NonZeroU64;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::{io, panic};
+use std::{fs, io, panic};
 
 use opstead_core::{Declaration, Failure, Json};
+use rustix::fs::{Access, access};
 use tokio::runtime::Handle;
 use tokio::task::spawn_blocking;
 use tokio_util::sync::CancellationToken;
@@ -46,6 +47,8 @@ mod image;
 mod header;
 
 mod chain;
+
+mod in_use;
 
 mod gate;
 
@@ -88,10 +91,10 @@ pub struct StorageConfig {
     /// How fast all copies, imports and merges together may write, at least 1; none: as fast as
     /// they can.
     pub copy_bytes_per_second: Option<u64>,
-    /// The program `qemu-img`: a name that is looked for in `PATH`, or an absolute path. It may be
-    /// missing.
+    /// The program `qemu-img`: a name that is looked for in `PATH` when it is needed, or an absolute
+    /// path, which must be there.
     pub qemu_img: PathBuf,
-    /// Our own program, of which `exec-guard` is a command.
+    /// Our own program, of which `guard` is a command.
     pub guard: PathBuf,
 }
 
@@ -119,7 +122,7 @@ impl Storage {
     /// Opens the pool, keeps everybody else out of it, and removes what a crash has left unfinished.
     ///
     /// Fails with `WouldBlock` when the pool is in use, with `InvalidInput` for a limit of 0 or a
-    /// relative path to `qemu-img`, and with what the system says about a folder that cannot be
+    /// path to `qemu-img` that is relative or leads to no program, and with what the system says about a folder that cannot be
     /// used.
     pub fn open(config: StorageConfig) -> io::Result<Self> {
         let rate = config
@@ -131,10 +134,7 @@ impl Storage {
                 })
             })
             .transpose()?;
-        if config.qemu_img.components().count() > 1 && !config.qemu_img.is_absolute() {
-            let message = "qemu_img must be a name or an absolute path";
-            return Err(io::Error::new(io::ErrorKind::InvalidInput, message));
-        }
+        check_program(&config.qemu_img)?;
         let workshop = Workshop {
             // First what makes nothing.
             import_folders: ImportFolders::open(&config.import_folders)?,
@@ -182,6 +182,26 @@ impl Executor for Storage {
             workshop.query(&query, &arguments)
         }))
     }
+}
+
+/// Refuses a path that leads to no program; a name is looked up when it is needed.
+fn check_program(qemu_img: &Path) -> io::Result<()> {
+    let fault = if qemu_img.is_absolute() {
+        match fs::metadata(qemu_img) {
+            Err(error) => error.to_string(),
+            Ok(metadata) if !metadata.is_file() => "it is no regular file".to_owned(),
+            Ok(_) => match access(qemu_img, Access::EXEC_OK) {
+                Ok(()) => return Ok(()),
+                Err(_) => "it is not executable for the daemon's user".to_owned(),
+            },
+        }
+    } else if qemu_img.components().count() == 1 {
+        return Ok(());
+    } else {
+        "it must be a name or an absolute path".to_owned()
+    };
+    let message = format!("qemu_img {}: {fault}", qemu_img.display());
+    Err(io::Error::new(io::ErrorKind::InvalidInput, message))
 }
 
 /// Runs file work where it may block, and lets a panic of it through to whoever waits.

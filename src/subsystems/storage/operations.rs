@@ -8,16 +8,18 @@ use std::sync::Arc;
 use opstead_core::{Failure, Json};
 use rustix::io::Errno;
 use serde::Serialize;
+use serde::de::DeserializeOwned;
 
 use super::arguments::{
-    CopyArguments, CreateArguments, Format, ImageArguments, ImageName, ImportArguments,
-    OverlayArguments, ResizeArguments,
+    CopyArguments, CreateArguments, Format, ImageArguments, ImageName, ImportArguments, OnImage,
+    OverlayArguments, ResizeArguments, SECTOR_BYTES,
 };
 use super::chain::{self, Use};
 use super::error::{StorageError, during};
 use super::gate::Gate;
 use super::image::Image;
 use super::import::ImportFolders;
+use super::in_use::{check_not_open, check_not_written};
 use super::job::{ImageState, Job, Report};
 use super::making::{Content, New};
 use super::methods;
@@ -54,18 +56,41 @@ struct ImageResult<'a> {
 impl Workshop {
     /// Carries out one attempt.
     pub(super) fn execute(&self, job: &Job, arguments: &Json) -> Result<Json, Failure> {
-        let outcome = match job.method_name() {
-            methods::CREATE_IMAGE => self.create_image(job, &parse_arguments(arguments)?),
-            methods::CREATE_OVERLAY => self.create_overlay(job, &parse_arguments(arguments)?),
-            methods::COPY_IMAGE => self.copy_image(job, &parse_arguments(arguments)?),
-            methods::IMPORT_IMAGE => self.import_image(job, &parse_arguments(arguments)?),
-            methods::RESIZE_IMAGE => self.resize_image(job, &parse_arguments(arguments)?),
-            methods::MERGE_IMAGE => self.merge_image(job, &parse_arguments(arguments)?),
-            methods::CHECK_IMAGE => self.check_image(job, &parse_arguments(arguments)?),
-            methods::DELETE_IMAGE => self.delete_image(job, &parse_arguments(arguments)?),
-            other => return Err(unknown_method(other)),
-        };
-        outcome.map_err(StorageError::into_failure)
+        match job.method_name() {
+            methods::CREATE_IMAGE => self.attempt(job, arguments, Self::create_image),
+            methods::CREATE_OVERLAY => self.attempt(job, arguments, Self::create_overlay),
+            methods::COPY_IMAGE => self.attempt(job, arguments, Self::copy_image),
+            methods::IMPORT_IMAGE => self.attempt(job, arguments, Self::import_image),
+            methods::RESIZE_IMAGE => self.attempt(job, arguments, Self::resize_image),
+            methods::MERGE_IMAGE => self.attempt(job, arguments, Self::merge_image),
+            methods::CHECK_IMAGE => self.attempt(job, arguments, Self::check_image),
+            methods::DELETE_IMAGE => self.attempt(job, arguments, Self::delete_image),
+            other => Err(unknown_method(other)),
+        }
+    }
+
+    /// Carries out a method. If it fails, its last word is how the image stands then: whatever was
+    /// said of it before the operation began is gone.
+    fn attempt<A: DeserializeOwned + OnImage>(
+        &self,
+        job: &Job,
+        arguments: &Json,
+        method: impl FnOnce(&Self, &Job, &A) -> Result<Json, StorageError>,
+    ) -> Result<Json, Failure> {
+        let arguments: A = parse_arguments(arguments)?;
+        method(self, job, &arguments).map_err(|error| {
+            job.left(self.image_state(arguments.object()));
+            error.into_failure()
+        })
+    }
+
+    /// How an image stands; none where nobody can tell.
+    fn image_state(&self, name: &ImageName) -> Option<ImageState> {
+        match self.pool.image(name) {
+            Ok(image) => chain::state(&self.pool, &image).ok(),
+            Err(StorageError::ImageNotFound(_)) => Some(ImageState::Deleted),
+            Err(_) => None,
+        }
     }
 
     /// Answers a query.
@@ -122,7 +147,11 @@ impl Workshop {
         let _resized_by_nobody = self.gate.read(&arguments.backing_image, job)?;
         self.make(job, &new, || {
             let backing = self.pool.image(&arguments.backing_image)?;
-            chain::check_use(&self.pool, &backing, Use::Change)?;
+            let beneath = chain::check_use(&self.pool, &backing, Use::Change)?;
+            beneath
+                .iter()
+                .chain([&backing])
+                .try_for_each(check_not_written)?;
             Ok(Content::Overlay {
                 backing,
                 size_bytes: arguments.size_bytes.map(|size| size.0),
@@ -140,6 +169,10 @@ impl Workshop {
         };
         self.make(job, &new, || {
             let beneath = chain::check_use(&self.pool, &source, Use::Read)?;
+            beneath
+                .iter()
+                .chain([&source])
+                .try_for_each(check_not_written)?;
             if (source.format, new.format) == (Format::Raw, Format::Raw) {
                 return Ok(Content::File(source.file));
             }
@@ -171,6 +204,7 @@ impl Workshop {
         let image = self.pool.image(&arguments.image)?;
         chain::check_no_dependants(&self.pool, &image)?;
         chain::check_use(&self.pool, &image, Use::Change)?;
+        check_not_open(&image)?;
         job.report("Resizing", Report::begun(ImageState::Ok));
         self.set_size(job, &image, arguments.size_bytes.0)?;
         job.report("Resizing", Report::finished(ImageState::Ok));
@@ -187,7 +221,11 @@ impl Workshop {
         let file = self.pool.writable(image)?;
         match image.format {
             Format::Raw => set_size(&file, size_bytes)?,
-            Format::Qcow2 => self.qemu_img(job).resize(image, size_bytes)?,
+            Format::Qcow2 => {
+                // Making an image rounds by itself.
+                let size_bytes = size_bytes.next_multiple_of(SECTOR_BYTES);
+                self.qemu_img(job).resize(image, size_bytes)?;
+            }
         }
         file.sync_all().map_err(during("resizing the image"))
     }
@@ -200,6 +238,7 @@ impl Workshop {
             found => {
                 let image = found?;
                 chain::check_deletion(&self.pool, &image)?;
+                check_not_open(&image)?;
                 self.pool.delete(&image)?;
             }
         }

@@ -64,9 +64,13 @@ pub(crate) struct OpenImage(Child);
 
 impl OpenImage {
     pub(crate) fn open(path: &Path) -> Self {
+        Self::open_as(&["-f", "qcow2"], path)
+    }
+
+    pub(crate) fn open_as(options: &[&str], path: &Path) -> Self {
         let mut command = Command::new("qemu-io");
         let child = command
-            .args(["-f", "qcow2"])
+            .args(options)
             .arg(path)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
