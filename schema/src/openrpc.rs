@@ -106,11 +106,15 @@ fn method_object(method: &Method, generator: &mut SchemaGenerator) -> Value {
     let params: Vec<Value> = listed
         .iter()
         .map(|param| {
+            let mut schema = schema["properties"][param.name].clone();
+            if schema["items"]["$ref"].is_string() {
+                schema["title"] = json!(type_name(method) + &capitalised(param.name));
+            }
             json!({
                 "name": param.name,
                 "summary": param.summary,
                 "required": param.required,
-                "schema": schema["properties"][param.name],
+                "schema": schema,
             })
         })
         .collect();
@@ -192,9 +196,11 @@ fn title(name: &str) -> String {
 /// The name that a generator makes of a method's: `MethodsList` of `methods.list`.
 fn type_name(method: &Method) -> String {
     let parts = method.name.split('.');
-    parts
-        .map(|part| part[..1].to_uppercase() + &part[1..])
-        .collect()
+    parts.map(capitalised).collect()
+}
+
+fn capitalised(word: &str) -> String {
+    word[..1].to_uppercase() + &word[1..]
 }
 
 /// The same value with keys in order, whatever map serde_json was built with.

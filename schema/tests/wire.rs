@@ -159,7 +159,7 @@ fn a_declaration_needs_only_name_kind_and_summary() {
 #[test]
 fn a_status_counts_by_state() {
     let status: SystemStatus = round_trip(
-        r#"{"version":"0.1.0","logId":"01J","cursor":9,"oldestCursor":0,"counts":{"waiting":2,"completed":7},"executors":[{"executor":"storage","attached":true,"capacity":4,"running":1,"methods":[{"name":"storage.copyImage","version":1}]}],"uptimeMs":12,"limits":{"requestBytes":1048576,"answerBytes":10485760,"connections":1000,"callsInFlight":256,"waits":64,"subscriptions":1024,"openOperations":1000000,"claims":1000,"dependencies":64,"children":1000,"capacity":100,"filterBytes":16384,"writeTimeoutMs":10000}}"#,
+        r#"{"version":"0.1.0","logId":"01J","cursor":9,"oldestCursor":0,"counts":{"waiting":2,"completed":7},"executors":[{"executor":"storage","attached":true,"capacity":4,"running":1,"methods":[{"name":"storage.copyImage","version":1}]}],"uptimeMs":12,"limits":{"requestBytes":1048576,"answerBytes":10485760,"connections":1000,"callsInFlight":256,"waits":64,"subscriptions":1024,"openOperations":1000000,"claims":1000,"dependencies":64,"children":1000,"capacity":9,"resultBytes":1048576,"reportBytes":262144,"filterBytes":16384,"writeTimeoutMs":10000}}"#,
     );
     assert_eq!(status.counts[&OperationState::Waiting], 2);
 }

@@ -107,9 +107,11 @@ fn alerts(table: &mut MethodTable, api: &Api) {
         let opened: Later<_> = Box::pin(async move { api.subscribe(params, push, id).await });
         Ok(opened)
     });
-    table.web_socket_method("alerts.unsubscribe", |call| {
+    let leave = api.clone();
+    table.web_socket_method("alerts.unsubscribe", move |call| {
         let AlertsUnsubscribeParams { subscription } = params(&call)?;
         if call.connection.unsubscribe(&subscription) {
+            leave.leave(call.connection.id(), &subscription);
             return Ok(Answer::small(&true)?.into());
         }
         let message = format!("this connection has no subscription {subscription:?}");

@@ -2,6 +2,7 @@
 //! becomes of them, and publish objects.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use futures_util::FutureExt;
@@ -27,8 +28,8 @@ const MOST_LEASES: usize = 10_000;
 /// Families of methods that are the protocol's, beside those in its table.
 const FAMILIES: [&str; 2] = ["flow", "flows"];
 
-/// Which connection speaks for which executor.
-pub(super) type Seats = Arc<Mutex<HashMap<u64, Seat>>>;
+/// Which connection speaks for which executor, and by which subscription.
+pub(super) type Seats = Arc<Mutex<HashMap<u64, (Seat, String)>>>;
 
 /// The answer to what an executor says, once it is durable.
 type Told = std::pin::Pin<Box<dyn Future<Output = Result<Taken, ErrorObject>> + Send>>;
@@ -55,13 +56,12 @@ impl Outlet for Line {
 struct Presence {
     api: Api,
     connection: u64,
-    seat: Seat,
+    subscription: String,
 }
 
 impl Drop for Presence {
     fn drop(&mut self) {
-        self.api.seats().remove(&self.connection);
-        self.api.engine.leave(self.seat.clone());
+        self.api.leave(self.connection, &self.subscription);
     }
 }
 
@@ -75,7 +75,7 @@ impl Api {
         subscription: String,
         connection: u64,
     ) -> Result<Later<Opened>, ErrorObject> {
-        if let Some(seat) = self.seats().get(&connection) {
+        if let Some((seat, _)) = self.seats().get(&connection) {
             let message = format!(
                 "this connection is attached as {:?} already",
                 seat.executor()
@@ -103,11 +103,12 @@ impl Api {
                 outlet: Arc::new(outlet),
             })
             .map_err(errors::engine)?;
-        self.seats().insert(connection, seat.clone());
+        let seated = (seat, subscription.clone());
+        self.seats().insert(connection, seated);
         let presence = Presence {
             api: self.clone(),
             connection,
-            seat,
+            subscription: subscription.clone(),
         };
         let lease_ms = self.lease_ms;
         Ok(Box::pin(async move {
@@ -263,9 +264,22 @@ impl Api {
         })
     }
 
+    /// Ends what a connection is attached by, if it is by this subscription. Handed over before this
+    /// returns, so the connection may attach anew at once.
+    pub fn leave(&self, connection: u64, subscription: &str) {
+        let mut seats = self.seats();
+        if let Entry::Occupied(seated) = seats.entry(connection)
+            && seated.get().1 == subscription
+        {
+            let (seat, _) = seated.remove();
+            self.engine.leave(seat);
+        }
+    }
+
     /// The executor that a connection speaks for.
     pub(super) fn seat(&self, connection: u64) -> Result<Seat, ErrorObject> {
-        self.seats().get(&connection).cloned().ok_or_else(|| {
+        let seated = self.seats().get(&connection).cloned();
+        seated.map(|(seat, _)| seat).ok_or_else(|| {
             let message = "this connection speaks for no executor; call executors.attach first";
             ErrorObject::new(ErrorCode::StaleLease, message)
         })
