@@ -1,6 +1,7 @@
 //! The configuration file: TOML, every member optional, unknown ones refused.
 
 mod exec;
+mod values;
 
 use std::num::{NonZeroU32, NonZeroU64, NonZeroUsize};
 use std::path::{Path, PathBuf};
@@ -52,8 +53,10 @@ pub struct Config {
 #[serde(default, deny_unknown_fields)]
 pub struct Listen {
     /// Further names by which clients may call this host.
+    #[serde(deserialize_with = "values::hosts")]
     pub hosts: Vec<String>,
     /// Web pages that may use the daemon, as `https://manager.example`.
+    #[serde(deserialize_with = "values::origins")]
     pub origins: Vec<String>,
 }
 
@@ -66,8 +69,10 @@ pub struct StorageSection {
     /// Folders from which images may be imported.
     pub import_folders: Vec<PathBuf>,
     /// How many operations run at once.
+    #[serde(deserialize_with = "values::count")]
     pub capacity: Option<NonZeroU32>,
     /// How fast all copies together may write.
+    #[serde(deserialize_with = "values::count")]
     pub copy_bytes_per_second: Option<NonZeroU64>,
     /// The program `qemu-img`; looked for in `PATH` if left out.
     pub qemu_img: Option<PathBuf>,
@@ -86,11 +91,13 @@ pub struct DiagnosticSection {
 #[serde(default, deny_unknown_fields)]
 pub struct RetentionSection {
     /// Days for which alerts can be replayed: 7 if left out.
-    pub alerts_days: Option<u64>,
+    #[serde(deserialize_with = "values::count")]
+    pub alerts_days: Option<NonZeroU64>,
     /// The most bytes of alerts: 4 GiB if left out.
     pub alerts_bytes: Option<u64>,
     /// Days for which ended operations and their ids are kept: 30 if left out.
-    pub operations_days: Option<u64>,
+    #[serde(deserialize_with = "values::count")]
+    pub operations_days: Option<NonZeroU64>,
     /// The most bytes of ended operations: 8 GiB if left out.
     pub operations_bytes: Option<u64>,
 }
@@ -100,18 +107,25 @@ pub struct RetentionSection {
 #[serde(default, deny_unknown_fields)]
 pub struct LimitsSection {
     /// Connections at a time, over TCP and on the Unix socket each.
+    #[serde(deserialize_with = "values::count")]
     pub connections: Option<NonZeroU32>,
     /// Bytes of one request.
+    #[serde(deserialize_with = "values::count")]
     pub request_bytes: Option<NonZeroU32>,
     /// Bytes of one answer.
+    #[serde(deserialize_with = "values::count")]
     pub answer_bytes: Option<NonZeroUsize>,
     /// How long a write may be stuck before its connection is given up.
+    #[serde(deserialize_with = "values::count")]
     pub write_timeout_ms: Option<NonZeroU64>,
     /// How long the attempts of an executor are kept when its connection is lost.
+    #[serde(deserialize_with = "values::count")]
     pub lease_ms: Option<NonZeroU64>,
     /// Operations that are not done.
+    #[serde(deserialize_with = "values::count")]
     pub open_operations: Option<NonZeroUsize>,
     /// The weight of all that runs.
+    #[serde(deserialize_with = "values::count")]
     pub capacity: Option<NonZeroU32>,
     /// Free bytes on the disk below which nothing new is registered.
     pub least_free_bytes: Option<u64>,
@@ -199,7 +213,7 @@ impl Config {
     }
 
     pub(super) fn retention(&self) -> Retention {
-        let days = |days: u64| Duration::from_secs(days.saturating_mul(24 * 60 * 60));
+        let days = |days: NonZeroU64| Duration::from_secs(days.get().saturating_mul(24 * 60 * 60));
         let default = Retention::default();
         let own = &self.retention;
         Retention {

@@ -10,6 +10,10 @@ use std::sync::Arc;
 
 use opstead_core::{Declaration, Failure, InfoUpdate, Json};
 
+/// The keyword whose text is told, in the place of what the schema's keywords say, to whoever does
+/// not keep to a part of a schema; known from other validators too. A pattern explains nothing.
+pub const MESSAGE_KEYWORD: &str = "errorMessage";
+
 /// A future that an executor returns.
 pub type Work<'a> = Pin<Box<dyn Future<Output = Result<Json, Failure>> + Send + 'a>>;
 

@@ -9,7 +9,7 @@ use opstead_core::{Declaration, Fault, Json, MethodKind, State};
 use serde_json::Value;
 
 use super::StartError;
-use super::executor::Executor;
+use super::executor::{Executor, MESSAGE_KEYWORD};
 
 /// Where compiled schemas live. No such address is ever fetched.
 const ADDRESS: &str = "opstead:///kwargs";
@@ -29,8 +29,8 @@ struct Declared {
     schema: Compiled,
 }
 
-/// One schema; nothing for a method that takes any object.
-pub(super) struct Compiled(Option<(boon::Schemas, SchemaIndex)>);
+/// One schema, compiled and as it was declared; nothing for a method that takes any object.
+pub(super) struct Compiled(Option<(boon::Schemas, SchemaIndex, Json)>);
 
 /// A schema is whole in itself: nothing is loaded from a file or the network.
 struct NoLoader;
@@ -115,13 +115,13 @@ impl Schemas {
         let Some(found) = versions.iter().rfind(wanted) else {
             return Ok(None);
         };
-        if let Compiled(Some((schemas, index))) = &found.schema {
+        if let Compiled(Some((schemas, index, declared))) = &found.schema {
             let value: Value = kwargs
                 .parse()
                 .map_err(|error| vec![Fault::new("/kwargs", error.to_string())])?;
             schemas
                 .validate(&value, *index)
-                .map_err(|error| discreet(faults(&error), &found.secrets))?;
+                .map_err(|error| discreet(faults(&error, declared), &found.secrets))?;
         }
         Ok(kwargs.hiding(&found.secrets))
     }
@@ -132,7 +132,7 @@ impl Compiled {
         let Some(schema) = &declaration.kwargs_schema else {
             return Ok(Self(None));
         };
-        compile(schema).map(|compiled| Self(Some(compiled)))
+        compile(schema).map(|(schemas, index)| Self(Some((schemas, index, schema.clone()))))
     }
 }
 
@@ -185,10 +185,21 @@ fn told(error: &ValidationError<'_, '_>) -> String {
 }
 
 /// The faults at the leaves; the branches only say that something below is wrong.
-fn faults(error: &ValidationError<'_, '_>) -> Vec<Fault> {
+fn faults(error: &ValidationError<'_, '_>, schema: &Json) -> Vec<Fault> {
     if error.causes.is_empty() {
         let pointer = format!("/kwargs{}", error.instance_location);
-        return vec![Fault::new(pointer, error.kind.to_string())];
+        let message = own_message(error, schema).unwrap_or_else(|| error.kind.to_string());
+        return vec![Fault::new(pointer, message)];
     }
-    error.causes.iter().flat_map(faults).collect()
+    let causes = error.causes.iter();
+    causes.flat_map(|cause| faults(cause, schema)).collect()
+}
+
+/// What the part of the schema that refused a value says itself. It is found where the address
+/// needs no escaping.
+fn own_message(error: &ValidationError<'_, '_>, schema: &Json) -> Option<String> {
+    let pointer = error.schema_url.strip_prefix(ADDRESS)?.strip_prefix('#')?;
+    let schema: Value = schema.parse().ok()?;
+    let message = schema.pointer(pointer)?.get(MESSAGE_KEYWORD)?.as_str()?;
+    Some(message.to_owned())
 }

@@ -134,11 +134,27 @@ fn a_wrong_configuration_is_refused_with_file_and_line() {
     for (lines, line, allowed) in [
         ("[storage]\npole = \"x\"\n", "line 4", "`pool`"),
         ("[storag]\n", "line 3", "`storage`"),
-        ("[limits]\nconnections = \"many\"\n", "line 4", "u32"),
-        ("[limits]\nconnections = 0\n", "line 4", "nonzero"),
-        ("[limits]\nrequest_bytes = 0\n", "line 4", "nonzero"),
-        ("[limits]\nanswer_bytes = 0\n", "line 4", "nonzero"),
-        ("[storage]\ncapacity = 0\n", "line 4", "nonzero"),
+        ("[limits]\nconnections = \"many\"\n", "line 4", "at least 1"),
+        ("[limits]\nconnections = 0\n", "line 4", "at least 1"),
+        ("[limits]\nrequest_bytes = 0\n", "line 4", "at least 1"),
+        ("[limits]\nanswer_bytes = 0\n", "line 4", "at least 1"),
+        ("[storage]\ncapacity = 0\n", "line 4", "at least 1"),
+        ("[retention]\nalerts_days = 0\n", "line 4", "at least 1"),
+        (
+            "[limits]\ncapacity = 4294967296\n",
+            "line 4",
+            "at most 4294967295",
+        ),
+        (
+            "[listen]\nhosts = [\"http://x\"]\n",
+            "line 4",
+            "storage.example",
+        ),
+        (
+            "[listen]\norigins = [\"x\"]\n",
+            "line 4",
+            "https://manager.example",
+        ),
         ("[limits\n", "line 3", "]"),
     ] {
         home.configure(lines);

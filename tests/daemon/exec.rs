@@ -141,11 +141,19 @@ fn a_wrong_configuration_starts_nothing() {
         ),
         (
             "[exec.run]\nargv = [\"sh\"]\nconcurrency = 0\n",
-            &["line 5, column 15", "nonzero"],
+            &["line 5, column 15", "at least 1"],
         ),
         (
             "[exec.\"a b\"]\nargv = [\"sh\"]\n",
             &["line 3, column 7: exec.a b:", "letters, digits"],
+        ),
+        (
+            "[exec.run]\nargv = [\"sh\"]\nkwargs.a = { type = \"string\", patern = \"x\" }\n",
+            &[
+                "line 5, column 8: exec.run.kwargs.a: `patern` is no keyword",
+                "`pattern`",
+                "line 5, column 8: exec.run.kwargs.a: no argument, object or claim uses it",
+            ],
         ),
         (sound, &[]),
     ] {
@@ -194,7 +202,14 @@ async fn a_program_is_called_as_any_method() {
     assert_eq!(done["operationInfo"]["stageDescription"], "hello");
     assert_eq!(done["executor"], "exec.greet");
     let refused = session.error("exec.greet", json!({"name": "-n"})).await;
-    assert_eq!(refused["data"]["faults"][0]["pointer"], "/name");
+    let fault = &refused["data"]["faults"][0];
+    assert_eq!(fault["pointer"], "/name");
+    let message = fault["message"].as_str().unwrap();
+    assert!(
+        message.starts_with("must not begin with a dash"),
+        "{message}"
+    );
+    assert!(message.contains("may_begin_with_dash"), "{message}");
 }
 
 /// `concurrency` is each program's own.

@@ -118,6 +118,52 @@ fn the_schema_refuses_options() {
     }
 }
 
+/// An argument begins with what stands after an empty kwarg.
+#[test]
+fn the_schema_looks_behind_empty_kwargs() {
+    let string = json!({"type": "string"});
+    let mut config = with_kwargs(
+        &["sh", "{a}{b}", "{c}-x"],
+        &[("a", string.clone()), ("b", string.clone()), ("c", string)],
+    );
+    config.optional = vec!["b".to_owned(), "c".to_owned()];
+    let judge = |config: &ProgramConfig, kwargs: Value| {
+        let executor = Workplace::new(config).executor();
+        accepts(&executor.declarations()[0], &kwargs)
+    };
+    for (kwargs, accepted) in [
+        (json!({"a": "", "b": "-x"}), false),
+        (json!({"a": "x", "b": "-x"}), true),
+        (json!({"a": "", "b": ""}), true),
+        (json!({"a": ""}), true),
+        (json!({"a": "", "c": ""}), false),
+        (json!({"a": "", "c": "x"}), true),
+    ] {
+        assert_eq!(judge(&config, kwargs.clone()), accepted, "{kwargs}");
+    }
+    config.may_begin_with_dash = vec!["b".to_owned(), "c".to_owned()];
+    assert!(judge(&config, json!({"a": "", "b": "-x", "c": ""})));
+    assert!(!judge(&config, json!({"a": "-", "b": "-x"})));
+}
+
+#[test]
+fn kwargs_are_of_use_and_their_schemas_are_of_keywords() {
+    let kwarg = |name: &str| Place::Kwarg(name.to_owned());
+    let nested = json!({"type": "string", "anyOf": [{"maxlength": 3}], "not": {"patern": "x"}});
+    let config = with_kwargs(
+        &["sh", "{a}"],
+        &[("a", nested), ("unused", json!({"type": "string"}))],
+    );
+    check(
+        &config,
+        &[
+            (kwarg("a"), "`maxlength` is no keyword"),
+            (kwarg("a"), "`patern` is no keyword"),
+            (kwarg("unused"), "write `{unused}` where it belongs"),
+        ],
+    );
+}
+
 #[test]
 fn everything_that_is_wrong_is_told_at_once() {
     let claim = ClaimTemplate {

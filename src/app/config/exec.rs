@@ -11,6 +11,7 @@ use serde::Deserialize;
 use serde_json::Value;
 use toml::Spanned;
 
+use super::values::count;
 use crate::engine::check_schema;
 use crate::subsystems::exec::{Place, Program, ProgramConfig, ProgramFault};
 
@@ -46,10 +47,12 @@ pub(super) struct ProgramSection {
     #[serde(default)]
     pub(super) on_interrupt: OnInterrupt,
     /// How long an attempt may take.
+    #[serde(default, deserialize_with = "count")]
     pub(super) timeout_ms: Option<NonZeroU64>,
     /// How long the program has after SIGTERM.
     pub(super) kill_after_ms: Option<u64>,
     /// How many of it run at once: 1 if left out.
+    #[serde(default, deserialize_with = "count")]
     pub(super) concurrency: Option<NonZeroU32>,
     /// A regular expression that reads progress from a line of output.
     pub(super) progress: Option<Spanned<String>>,

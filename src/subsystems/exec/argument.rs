@@ -2,6 +2,7 @@
 //! kwarg. What a kwarg says stays within its argument, and does not turn it into an option unless
 //! that was declared.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::iter::Peekable;
 use std::str::Chars;
@@ -15,15 +16,30 @@ use super::error::ExecError;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Argument {
     pieces: Vec<Piece>,
-    /// Whether its first kwarg was declared to be allowed a dash.
-    may_begin_with_dash: bool,
 }
 
+/// A part of an argument.
 #[derive(Clone, Debug, PartialEq, Eq)]
-enum Piece {
+pub(super) enum Piece {
+    /// What stands there as it was declared; never empty.
     Text(String),
-    Kwarg(String),
+    /// What an operation says.
+    Kwarg {
+        name: String,
+        may_begin_with_dash: bool,
+    },
 }
+
+/// Why a kwarg that would begin an argument with a dash is refused.
+pub(super) const DASH_FAULT: &str = "must not begin with a dash, or the program would take it for \
+     an option; `may_begin_with_dash` in the program's declaration can allow it";
+
+/// Why an empty kwarg is refused where the text after it begins with a dash.
+pub(super) const EMPTY_FAULT: &str = "must not be empty, or the argument would begin with the dash \
+     after it; `may_begin_with_dash` in the program's declaration can allow it";
+
+/// Why NUL is refused.
+pub(super) const NUL_FAULT: &str = "must not hold NUL, which no argument can hold";
 
 /// The kwargs of one operation, each as it is written in JSON.
 pub(super) struct Kwargs(BTreeMap<String, Box<RawValue>>);
@@ -44,7 +60,11 @@ impl Argument {
                     if !literal.is_empty() {
                         pieces.push(Piece::Text(std::mem::take(&mut literal)));
                     }
-                    pieces.push(Piece::Kwarg(kwarg(&mut rest)?));
+                    let name = kwarg(&mut rest)?;
+                    pieces.push(Piece::Kwarg {
+                        may_begin_with_dash: may_begin_with_dash.contains(name.as_str()),
+                        name,
+                    });
                 }
                 '}' => return Err("a `}` closes nothing; write `}}` for the character".to_owned()),
                 _ => literal.push(character),
@@ -53,50 +73,65 @@ impl Argument {
         if !literal.is_empty() {
             pieces.push(Piece::Text(literal));
         }
-        let may_begin_with_dash = match pieces.first() {
-            Some(Piece::Kwarg(name)) => may_begin_with_dash.contains(name.as_str()),
-            _ => true,
-        };
-        Ok(Self {
-            pieces,
-            may_begin_with_dash,
-        })
+        Ok(Self { pieces })
     }
 
     /// The kwargs that it takes.
     pub(super) fn kwargs(&self) -> impl Iterator<Item = &str> {
         self.pieces.iter().filter_map(|piece| match piece {
-            Piece::Kwarg(name) => Some(name.as_str()),
+            Piece::Kwarg { name, .. } => Some(name.as_str()),
             Piece::Text(_) => None,
         })
     }
 
-    /// The kwarg that it begins with, if that may not begin with a dash.
-    pub(super) fn without_dash(&self) -> Option<&str> {
-        match self.pieces.first() {
-            Some(Piece::Kwarg(name)) if !self.may_begin_with_dash => Some(name),
-            _ => None,
-        }
+    /// Its parts, in their order.
+    pub(super) fn pieces(&self) -> &[Piece] {
+        &self.pieces
     }
 
     /// The argument with these kwargs; nothing if one of them was left out.
     pub(super) fn fill(&self, kwargs: &Kwargs) -> Result<Option<String>, ExecError> {
         let mut filled = String::new();
+        let mut refused = None;
+        let mut before = None;
         for piece in &self.pieces {
-            match piece {
-                Piece::Text(text) => filled.push_str(text),
-                Piece::Kwarg(name) => match kwargs.text(name)? {
-                    Some(text) => filled.push_str(&text),
+            let text = match piece {
+                Piece::Text(text) => Cow::Borrowed(text.as_str()),
+                Piece::Kwarg { name, .. } => match kwargs.text(name)? {
+                    Some(text) => Cow::Owned(text),
                     None => return Ok(None),
                 },
+            };
+            if filled.is_empty() && text.starts_with('-') {
+                refused = match piece {
+                    Piece::Kwarg { .. } => piece.without_dash().map(|name| (name, DASH_FAULT)),
+                    Piece::Text(_) => before
+                        .and_then(Piece::without_dash)
+                        .map(|name| (name, EMPTY_FAULT)),
+                };
             }
+            filled.push_str(&text);
+            before = Some(piece);
         }
-        match self.without_dash() {
-            Some(name) if filled.starts_with('-') => Err(ExecError::ArgumentNotAllowed {
-                kwarg: name.to_owned(),
-                fault: "must not begin with `-`, or the program would take it for an option",
+        match refused {
+            Some((kwarg, fault)) => Err(ExecError::ArgumentNotAllowed {
+                kwarg: kwarg.to_owned(),
+                fault,
             }),
-            _ => Ok(Some(filled)),
+            None => Ok(Some(filled)),
+        }
+    }
+}
+
+impl Piece {
+    /// The kwarg, if it may not begin an argument with a dash.
+    pub(super) fn without_dash(&self) -> Option<&str> {
+        match self {
+            Self::Kwarg {
+                name,
+                may_begin_with_dash: false,
+            } => Some(name),
+            _ => None,
         }
     }
 }
@@ -146,7 +181,7 @@ impl Kwargs {
             _ => return Err(refused("must be a string, a number, true or false")),
         };
         match text.contains('\0') {
-            true => Err(refused("must not hold NUL, which no argument can hold")),
+            true => Err(refused(NUL_FAULT)),
             false => Ok(Some(text)),
         }
     }
@@ -195,20 +230,20 @@ mod tests {
 
     #[test]
     fn nothing_becomes_an_option_unless_declared() {
-        for (template, kwargs) in [
-            ("{a}", r#"{"a":"-rf"}"#),
-            ("{a}", r#"{"a":-1}"#),
-            ("{a}", r#"{"a":-0}"#),
-            ("{a}-rf", r#"{"a":""}"#),
-            ("{a}{b}", r#"{"a":"","b":"-rf"}"#),
+        for (template, kwargs, culprit, other, fault) in [
+            ("{a}", r#"{"a":"-rf"}"#, "a", "b", DASH_FAULT),
+            ("{a}", r#"{"a":-1}"#, "a", "b", DASH_FAULT),
+            ("{a}", r#"{"a":-0}"#, "a", "b", DASH_FAULT),
+            ("{a}-rf", r#"{"a":""}"#, "a", "b", EMPTY_FAULT),
+            ("{a}{b}", r#"{"a":"","b":"-rf"}"#, "b", "a", DASH_FAULT),
+            ("{a}{b}", r#"{"a":"-","b":"-rf"}"#, "a", "b", DASH_FAULT),
+            ("{a}{b}-rf", r#"{"a":"","b":""}"#, "b", "a", EMPTY_FAULT),
         ] {
-            let refused = fill(template, &["b"], kwargs).unwrap_err();
-            assert!(
-                refused.contains("kwarg \"a\" must not begin with `-`"),
-                "{refused}"
-            );
-            assert!(fill(template, &["a"], kwargs).is_ok());
+            let refused = fill(template, &[other], kwargs).unwrap_err();
+            assert_eq!(refused, format!("kwarg {culprit:?} {fault}"));
+            assert!(fill(template, &[culprit], kwargs).is_ok());
         }
+        assert_eq!(filled("{a}{b}", r#"{"a":"x","b":"-rf"}"#), "x-rf");
         assert_eq!(filled("-{a}", r#"{"a":"-x"}"#), "--x");
     }
 

@@ -74,6 +74,8 @@ impl Program {
         let path = check.program();
         let arguments = check.arguments();
         let progress = check.progress();
+        check.keywords();
+        check.usage(&arguments);
         if !check.faults.is_empty() {
             return Err(check.faults);
         }
@@ -191,6 +193,44 @@ impl Check<'_> {
         }
     }
 
+    fn keywords(&mut self) {
+        for (name, schema) in &self.config.kwargs {
+            for keyword in schema::unknown_keywords(schema) {
+                let message = schema::unknown_keyword_fault(keyword);
+                self.blame(Place::Kwarg(name.clone()), message);
+            }
+        }
+    }
+
+    /// Checks that every kwarg is for something. Where it should have been used there may be a
+    /// fault already, which says more.
+    fn usage(&mut self, arguments: &[Argument]) {
+        let is_of_use = |fault: &ProgramFault| {
+            matches!(
+                fault.place,
+                Place::Argument(_) | Place::Object | Place::Claim(_)
+            )
+        };
+        if self.faults.iter().any(is_of_use) {
+            return;
+        }
+        let config = self.config;
+        let mut used: BTreeSet<&str> = arguments.iter().flat_map(Argument::kwargs).collect();
+        let ids = config.claims.iter().map(|claim| &*claim.id);
+        for template in config.object.as_deref().into_iter().chain(ids) {
+            used.extend(kwargs_of_template(template));
+        }
+        for name in config.kwargs.keys() {
+            if !used.contains(name.as_str()) {
+                let message = format!(
+                    "no argument, object or claim uses it; write `{{{name}}}` where it belongs, \
+                     or leave it out"
+                );
+                self.blame(Place::Kwarg(name.clone()), message);
+            }
+        }
+    }
+
     fn template(&mut self, place: &Place, template: &str) {
         if !is_printable(template) {
             return self.blame(place.clone(), PRINTABLE_RULE);
@@ -301,6 +341,12 @@ fn is_name(name: &str) -> bool {
         && name
             .bytes()
             .all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
+}
+
+/// The kwargs in the name of an object or a resource.
+fn kwargs_of_template(template: &str) -> impl Iterator<Item = &str> {
+    let parts = template.split('{').skip(1);
+    parts.filter_map(|part| Some(part.split_once('}')?.0))
 }
 
 fn is_printable(text: &str) -> bool {

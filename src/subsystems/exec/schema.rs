@@ -1,19 +1,55 @@
 //! The schema of a program's kwargs: what is declared of each, and what follows from where it stands
 //! among the arguments. So what could never be an argument is refused when it is registered.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use opstead_core::Json;
 use serde_json::{Map, Value, json};
 
-use super::argument::Argument;
+use super::argument::{Argument, DASH_FAULT, EMPTY_FAULT, NUL_FAULT, Piece};
+use crate::engine::executor::MESSAGE_KEYWORD;
 
 /// What an argument can hold.
 const WITHOUT_NUL: &str = r"^[^\x00]*$";
 
 /// What is never taken for an option.
 const WITHOUT_DASH: &str = "^([^-]|$)";
+
+/// The keywords of JSON Schema that say something about a string, a number or a boolean, which is
+/// all that a kwarg can be.
+const KEYWORDS: [&str; 30] = [
+    "$comment",
+    "allOf",
+    "anyOf",
+    "const",
+    "contentEncoding",
+    "contentMediaType",
+    "default",
+    "deprecated",
+    "description",
+    "else",
+    "enum",
+    "examples",
+    "exclusiveMaximum",
+    "exclusiveMinimum",
+    "format",
+    "if",
+    "maxLength",
+    "maximum",
+    "minLength",
+    "minimum",
+    "multipleOf",
+    "not",
+    "oneOf",
+    "pattern",
+    "readOnly",
+    "then",
+    "title",
+    "type",
+    "writeOnly",
+    MESSAGE_KEYWORD,
+];
 
 /// Types of JSON values.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -130,24 +166,79 @@ pub(super) fn of_kwargs(
         "required": required,
         "additionalProperties": false,
     });
-    let within = rules(
-        arguments.iter().flat_map(Argument::kwargs),
-        &json!({"pattern": WITHOUT_NUL}),
-    );
-    let at_the_beginning = rules(
-        arguments.iter().filter_map(Argument::without_dash),
-        &json!({"pattern": WITHOUT_DASH, "minimum": 0}),
-    );
-    let all: Vec<Value> = within.into_iter().chain(at_the_beginning).collect();
-    if !all.is_empty() {
+    let within = json!({"pattern": WITHOUT_NUL, MESSAGE_KEYWORD: NUL_FAULT});
+    let within: Map<String, Value> = arguments
+        .iter()
+        .flat_map(Argument::kwargs)
+        .map(|name| (name.to_owned(), within.clone()))
+        .collect();
+    if !within.is_empty() {
+        let mut all = vec![json!({"properties": within})];
+        for argument in arguments {
+            let whole: Vec<&str> = argument
+                .kwargs()
+                .collect::<BTreeSet<_>>()
+                .into_iter()
+                .collect();
+            for rule in beginning(argument.pieces(), &whole) {
+                if !all.contains(&rule) {
+                    all.push(rule);
+                }
+            }
+        }
         schema["allOf"] = all.into();
     }
     Json::from_value(&schema).expect("a JSON value is JSON")
 }
 
-/// A schema with one rule for each of these kwargs, if there are any.
-fn rules<'a>(names: impl Iterator<Item = &'a str>, rule: &Value) -> Option<Value> {
-    let properties: Map<String, Value> =
-        names.map(|name| (name.to_owned(), rule.clone())).collect();
-    (!properties.is_empty()).then(|| json!({"properties": properties}))
+/// Words of a kwarg's schema that are no keywords there, each once.
+pub(super) fn unknown_keywords(schema: &Value) -> BTreeSet<&str> {
+    let mut unknown = BTreeSet::new();
+    for (keyword, value) in schema.as_object().into_iter().flatten() {
+        match (keyword.as_str(), value) {
+            ("allOf" | "anyOf" | "oneOf", Value::Array(schemas)) => {
+                unknown.extend(schemas.iter().flat_map(unknown_keywords));
+            }
+            ("not" | "if" | "then" | "else", schema) => unknown.extend(unknown_keywords(schema)),
+            (keyword, _) if !KEYWORDS.contains(&keyword) => {
+                unknown.insert(keyword);
+            }
+            _ => {}
+        }
+    }
+    unknown
+}
+
+/// What is wrong with such a word, and what is allowed.
+pub(super) fn unknown_keyword_fault(keyword: &str) -> String {
+    let known = KEYWORDS.join("`, `");
+    format!("`{keyword}` is no keyword of a kwarg's JSON Schema; there are `{known}`")
+}
+
+/// The rules for what an argument begins with. Where a kwarg is empty, that is what stands after it;
+/// `whole` are all kwargs of the argument, without which it is left out.
+fn beginning(pieces: &[Piece], whole: &[&str]) -> Vec<Value> {
+    let Some((first @ Piece::Kwarg { name, .. }, rest)) = pieces.split_first() else {
+        return Vec::new();
+    };
+    let rule = |schema| json!({"properties": {name: schema}});
+    let guarded = first.without_dash().is_some();
+    let mut rules = Vec::new();
+    if guarded {
+        let schema = json!({"pattern": WITHOUT_DASH, "minimum": 0, MESSAGE_KEYWORD: DASH_FAULT});
+        rules.push(rule(schema));
+    }
+    let of_empty = match rest.first() {
+        Some(Piece::Text(text)) if guarded && text.starts_with('-') => {
+            vec![rule(json!({"minLength": 1, MESSAGE_KEYWORD: EMPTY_FAULT}))]
+        }
+        _ => beginning(rest, whole),
+    };
+    if !of_empty.is_empty() {
+        rules.push(json!({
+            "if": {"properties": {name: {"const": ""}}, "required": whole},
+            "then": {"allOf": of_empty},
+        }));
+    }
+    rules
 }
