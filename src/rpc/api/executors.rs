@@ -333,7 +333,7 @@ impl Api {
         check_bytes(pointer, bytes, self.limits.report_bytes)
     }
 
-    fn seats(&self) -> std::sync::MutexGuard<'_, HashMap<u64, Seat>> {
+    fn seats(&self) -> std::sync::MutexGuard<'_, HashMap<u64, (Seat, String)>> {
         // Each change is a single call, so a poisoned map is a whole one.
         self.seats.lock().unwrap_or_else(PoisonError::into_inner)
     }
