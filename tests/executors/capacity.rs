@@ -1,6 +1,6 @@
 //! How many operations an executor carries out at a time.
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::attached::{Attached, operation, register};
 use crate::program::Home;
@@ -71,4 +71,28 @@ async fn what_waited_is_assigned_oldest_first() {
         let lease = executor.execute(id).await;
         executor.complete(&lease).await;
     }
+}
+
+/// Who unsubscribes has left when the next call of its connection is taken up, answered or not.
+#[tokio::test]
+async fn who_leaves_may_attach_again_at_once_over_the_same_connection() {
+    let home = Home::new();
+    let daemon = home.start();
+    let methods = json!([operation("vm.scan")]);
+    let mut executor = Attached::new(&daemon, "agent", methods.clone()).await;
+    let attach = json!({"executor": "agent", "methods": methods}).to_string();
+    for _ in 0..50 {
+        let leave = json!({"subscription": executor.subscription}).to_string();
+        let left = executor.session.send("alerts.unsubscribe", &leave).await;
+        let attached = executor.session.send("executors.attach", &attach).await;
+        executor.session.answer(left).await;
+        let answer = executor.session.answer(attached).await;
+        let answer: Value = serde_json::from_str(&answer).unwrap();
+        let subscription = answer["result"]["subscription"].as_str();
+        executor.subscription = subscription.expect(&answer.to_string()).to_owned();
+    }
+    let mut manager = daemon.connect().await;
+    register(&mut manager, "vm.scan", "a").await;
+    let lease = executor.execute("a").await;
+    executor.complete(&lease).await;
 }
