@@ -102,9 +102,13 @@ impl State {
                 step.into_iter().for_each(|body| happen(self, body));
             }
         }
-        let stands = |sequence| match self.operations.get(&sequence) {
+        let stands = |sequence: Cursor| match self.operations.get(&sequence) {
             Some(operation) => operation.clone(),
-            None => ended[0].clone(),
+            None => ended
+                .iter()
+                .find(|operation| operation.subject.sequence == sequence)
+                .expect("an operation is open or has just ended")
+                .clone(),
         };
         let reply = match decision.answer {
             Answer::Reply(reply) => reply,

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use opstead_core::{
     Change, Command, EventBody, Executed, Failure, InfoUpdate, Json, Lease, Moment, Operation,
-    OperationEvent, Order, Purged, Register, Reply, State, Steady, Verdict,
+    OperationEvent, OperationState, Order, Purged, Register, Reply, State, Steady, Verdict,
 };
 use tokio::sync::mpsc;
 
@@ -460,8 +460,11 @@ impl Loop {
             Change::Started {
                 attempt, executor, ..
             } => {
-                // What ended within the block was never handed out.
-                if let Some(operation) = self.state.operation_at(sequence) {
+                // What ended or was interrupted within the block was never handed out.
+                let operation = self.state.operation_at(sequence);
+                if let Some(operation) = operation.filter(|known| {
+                    known.attempt == *attempt && known.state != OperationState::Waiting
+                }) {
                     self.attempts.start(operation, *attempt, executor);
                 }
             }

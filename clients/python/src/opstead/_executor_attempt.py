@@ -140,6 +140,8 @@ class Attempt:
         except RefusedError as error:
             if error.code != CANCELED_CODE:
                 raise
+            # This may come before the word of it.
+            self.canceled.set()
             raise CanceledError(f"operation {self.operation_id!r} was canceled") from None
 
     # What becomes of it

@@ -43,5 +43,7 @@ async def _on_loop(
 ) -> Outcome:
     try:
         return completed(await declared.function(*task, **kwargs))
-    except Exception as error:  # noqa: BLE001 - as on a thread
+    except asyncio.CancelledError:
+        raise
+    except BaseException as error:  # noqa: BLE001 - as on a thread
         return failed(error)
