@@ -88,8 +88,9 @@ async fn who_leaves_may_attach_again_at_once_over_the_same_connection() {
         executor.session.answer(left).await;
         let answer = executor.session.answer(attached).await;
         let answer: Value = serde_json::from_str(&answer).unwrap();
-        let subscription = answer["result"]["subscription"].as_str();
-        executor.subscription = subscription.expect(&answer.to_string()).to_owned();
+        let subscription = &answer["result"]["subscription"];
+        assert!(subscription.is_string(), "{answer}");
+        executor.subscription = subscription.as_str().unwrap().to_owned();
     }
     let mut manager = daemon.connect().await;
     register(&mut manager, "vm.scan", "a").await;
