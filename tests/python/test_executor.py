@@ -246,7 +246,7 @@ def test_canceling(home: Home, host: opstead.Host, executor: opstead.Executor) -
     @executor.method("t.stopsToo", cancelable=True)
     async def stops_too(task: opstead.aio.Task) -> None:
         begun.release()
-        await asyncio.sleep(NEVER)
+        await asyncio.Event().wait()
 
     @executor.method("t.goesOn", cancelable=True)
     def goes_on(task: opstead.Task) -> str:
@@ -416,7 +416,7 @@ def test_leaving_waits_for_nothing(
     @executor.method("t.sleeps")
     async def sleeps(task: opstead.aio.Task) -> None:
         begun.set()
-        await asyncio.sleep(NEVER)
+        await asyncio.Event().wait()
 
     for method in ("t.waits", "t.sleeps"):
         begun.clear()

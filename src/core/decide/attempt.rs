@@ -1,5 +1,6 @@
 //! Deciding about what the executor of an attempt says, and about its loss.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::{Answer, Decision, canceled, ended, event, failed};
@@ -106,12 +107,12 @@ impl State {
 
     /// What becomes of everything that an executor was carrying out and does not go on with.
     pub(super) fn interruptions(&self, executor: &str, resumed: &[Lease]) -> Vec<EventBody> {
-        let goes_on = |sequence: Cursor| resumed.iter().any(|lease| lease.sequence == sequence);
+        let resumed: BTreeSet<Cursor> = resumed.iter().map(|lease| lease.sequence).collect();
         let running = self.executors.get(executor).map(|known| &known.running);
         running
             .into_iter()
             .flatten()
-            .filter(|sequence| !goes_on(**sequence))
+            .filter(|sequence| !resumed.contains(sequence))
             .filter_map(|sequence| self.operations.get(sequence))
             .map(|operation| interrupted(operation))
             .collect()
