@@ -15,21 +15,17 @@ use tokio::runtime;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use super::executor::{Executor, Task, TaskContext};
+use super::executor::{Executor, Past, Task, TaskContext};
 use super::outside::{Assignment, Handed, Seat};
 use super::reports::{Early, Report, Reports};
 use super::request::Request;
-use super::{Clock, EngineConfig, EngineHandle, SealBroken, Vault};
-
-/// The code of an attempt whose kwargs cannot be read.
-const STORAGE_FAILED: i32 = 1014;
+use super::{Clock, EngineConfig, EngineHandle};
 
 /// What runs.
 pub(super) struct Attempts {
     handle: EngineHandle,
     clock: Arc<dyn Clock>,
     most_errors: usize,
-    vault: Vault,
     executors: HashMap<Arc<str>, Arc<dyn Executor>>,
     runtime: runtime::Handle,
     running: HashMap<Cursor, Running>,
@@ -43,11 +39,19 @@ struct Running {
     hands: Hands,
 }
 
+/// What an attempt is for.
+pub(super) struct Errand {
+    /// With their secrets, and with the results of other steps.
+    pub(super) kwargs: Result<Json, Failure>,
+    /// What is to be undone, if something is.
+    pub(super) past: Option<Past>,
+}
+
 /// Who carries an attempt out.
 enum Hands {
     /// A task in this process.
     Task(JoinHandle<()>),
-    /// An executor outside; none if its secrets could not be decrypted.
+    /// An executor outside; none if its kwargs could not be read.
     Seat(Option<Seat>),
 }
 
@@ -74,7 +78,6 @@ impl Attempts {
             handle,
             clock: config.clock.clone(),
             most_errors: config.limits.non_fatal_errors,
-            vault: config.vault.clone(),
             executors: executors.into_iter().map(by_name).collect(),
             runtime,
             running: HashMap::new(),
@@ -97,18 +100,17 @@ impl Attempts {
         });
     }
 
-    /// Hands an attempt to its executor.
-    pub(super) fn start(&mut self, operation: &Operation, number: u32, executor: &Arc<str>) {
-        let attempt = self.attempt(operation, number);
-        let hands = match (self.kwargs(operation), self.executors.get(executor)) {
+    /// Hands an attempt to its executor: to carry the operation out, or to undo its past.
+    pub(super) fn start(&mut self, operation: &Operation, executor: &Arc<str>, errand: Errand) {
+        let attempt = self.attempt(operation, operation.attempt);
+        let Errand { kwargs, past } = errand;
+        let hands = match (kwargs, self.executors.get(executor)) {
             (Ok(kwargs), Some(executor)) => {
                 let executor = executor.clone();
-                Hands::Task(self.spawn(&attempt, executor, kwargs))
+                Hands::Task(self.spawn(&attempt, executor, kwargs, past))
             }
-            (Ok(kwargs), None) => self.hand(operation, &attempt, executor, kwargs),
-            (Err(error), _) => {
-                let failure =
-                    Failure::new(STORAGE_FAILED, &error.to_string(), "storageFailed", false);
+            (Ok(kwargs), None) => self.hand(operation, &attempt, executor, kwargs, past),
+            (Err(failure), _) => {
                 // The loop may have ended; then the next start tries again.
                 let _ = self
                     .handle
@@ -137,14 +139,6 @@ impl Attempts {
         }
     }
 
-    /// What an attempt is told: with its secrets.
-    fn kwargs(&self, operation: &Operation) -> Result<Json, SealBroken> {
-        match operation.request.sealed() {
-            Some(sealed) => self.vault.open(sealed),
-            None => Ok(operation.request.kwargs.clone()),
-        }
-    }
-
     /// Hands an attempt to an executor outside. If it has just gone, the core is about to hear so.
     fn hand(
         &self,
@@ -152,6 +146,7 @@ impl Attempts {
         attempt: &Attempt,
         executor: &Arc<str>,
         kwargs: Json,
+        past: Option<Past>,
     ) -> Hands {
         let request = &operation.request;
         let conditions = request.conditions.as_ref();
@@ -167,7 +162,12 @@ impl Attempts {
         };
         let outside = self.handle.outside();
         let seat = outside.seat(executor);
-        outside.assign(executor, Assignment::Execute(Box::new(handed)));
+        let handed = Box::new(handed);
+        let assignment = match past {
+            None => Assignment::Execute(handed),
+            Some(past) => Assignment::Revert(handed, past),
+        };
+        outside.assign(executor, assignment);
         Hands::Seat(seat)
     }
 
@@ -195,6 +195,7 @@ impl Attempts {
         attempt: &Arc<Attempt>,
         executor: Arc<dyn Executor>,
         arguments: Json,
+        past: Option<Past>,
     ) -> JoinHandle<()> {
         // The one before may still be at work on the same things.
         let before = self.lingering.remove(&attempt.lease.sequence);
@@ -205,7 +206,15 @@ impl Attempts {
                 let _ = before.await;
             }
             let context = TaskContext::new(attempt.clone());
-            let work = async { executor.execute(context, arguments).await };
+            let work = async {
+                match past {
+                    None => executor.execute(context, arguments).await,
+                    Some(past) => {
+                        let undone = executor.revert(context, arguments, past).await;
+                        undone.map(|()| Json::null())
+                    }
+                }
+            };
             let outcome = AssertUnwindSafe(work)
                 .catch_unwind()
                 .await

@@ -234,12 +234,20 @@ impl EngineHandle {
         &self,
         id: Arc<str>,
     ) -> impl Future<Output = Result<Arc<Operation>, EngineError>> + Send + use<> {
-        let sent = self.order(Order::Cancel { id, ended: None });
+        self.change(Order::Cancel { id, ended: None })
+    }
+
+    /// Hands over an order that is answered with an operation.
+    pub(super) fn change(
+        &self,
+        order: Order,
+    ) -> impl Future<Output = Result<Arc<Operation>, EngineError>> + Send + use<> {
+        let sent = self.order(order);
         let handle = self.clone();
         async move {
             match handle.answer(sent?).await? {
                 Reply::Operation(operation) => Ok(operation),
-                other => unreachable!("a cancellation was answered with {other:?}"),
+                other => unreachable!("a change was answered with {other:?}"),
             }
         }
     }
@@ -363,6 +371,10 @@ impl EngineHandle {
         snapshot
     }
 
+    pub(super) fn vault(&self) -> &Vault {
+        &self.shared.vault
+    }
+
     /// Executors outside of this process.
     pub(super) fn outside(&self) -> &Outside {
         &self.shared.outside
@@ -396,7 +408,7 @@ impl EngineHandle {
     }
 
     /// Checks kwargs by what is declared at this moment.
-    fn check(&self, method_name: &str, version: Option<u32>, kwargs: &Json) -> Checked {
+    pub(super) fn check(&self, method_name: &str, version: Option<u32>, kwargs: &Json) -> Checked {
         match self.declared(method_name, version) {
             Some(known) => {
                 let faults = known.faults(kwargs);
@@ -435,7 +447,11 @@ impl EngineHandle {
     }
 
     /// What is declared of a method. Kept apart from the lock, under which nobody checks anything.
-    fn declared(&self, method_name: &str, version: Option<u32>) -> Option<Arc<Declared>> {
+    pub(super) fn declared(
+        &self,
+        method_name: &str,
+        version: Option<u32>,
+    ) -> Option<Arc<Declared>> {
         self.schemas().find(method_name, version).cloned()
     }
 

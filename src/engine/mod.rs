@@ -13,6 +13,9 @@ pub mod executor;
 mod handle;
 pub use handle::{EngineError, EngineHandle, RegisterRequest, Snapshot};
 
+mod flows;
+pub use flows::{FlowRequest, StepRequest};
+
 mod outside;
 pub use outside::{Assignment, Handed, Outlet, Seat};
 

@@ -9,6 +9,7 @@ use opstead_core::{Declaration, Failure, Json, Lease, MethodKind, Time};
 use tokio::sync::oneshot;
 
 use super::EngineError;
+use super::executor::Past;
 
 /// The most queries that one executor may have to answer at a time.
 const MOST_QUERIES: usize = 256;
@@ -27,6 +28,8 @@ pub trait Outlet: Send + Sync {
 pub enum Assignment {
     /// Carry out an attempt.
     Execute(Box<Handed>),
+    /// Undo what an operation has done.
+    Revert(Box<Handed>, Past),
     /// Stop an attempt: its operation was canceled, or it took too long.
     Cancel {
         /// Of which operation.

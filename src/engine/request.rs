@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use opstead_core::{
-    Cursor, Failure, Json, Lease, Order, Purged, Register, Reply, Resource, Verdict,
+    Cursor, Failure, Json, Lease, Order, Purged, Register, RegisterFlow, Reply, Resource, Verdict,
 };
 
 use super::Snapshot;
@@ -28,6 +28,7 @@ pub(super) enum Request {
     Snapshot(Asker<Arc<Snapshot>>),
     Purge(PurgeTarget, Asker<Answered<usize>>),
     Register(Registering, Asker<Answered<Reply>>),
+    RegisterFlow(RegisteringFlow, Asker<Answered<Reply>>),
     /// An executor outside has come.
     Arrived(Box<Arrival>, Asker<Answered<Vec<Lease>>>),
     /// An executor outside has said something.
@@ -55,6 +56,16 @@ pub(super) struct Registering {
     pub(super) seat: Option<Seat>,
 }
 
+/// A flow on its way to the loop.
+pub(super) struct RegisteringFlow {
+    /// With kwargs as the caller wrote them.
+    pub(super) flow: Box<RegisterFlow>,
+    /// What was made of the kwargs of each step on the way.
+    pub(super) checked: Vec<Checked>,
+    /// Who carries out the attempt that registers it, if that is somebody outside.
+    pub(super) seat: Option<Seat>,
+}
+
 /// Which ended operations to remove.
 #[derive(Clone, Debug)]
 pub enum PurgeTarget {
@@ -71,6 +82,10 @@ impl Request {
         match self {
             Self::Register(asked, _) => {
                 REQUEST_BYTES + register_bytes(&asked.register) + asked.checked.bytes()
+            }
+            Self::RegisterFlow(asked, _) => {
+                let checked = asked.checked.iter().map(Checked::bytes);
+                REQUEST_BYTES + flow_bytes(&asked.flow) + checked.sum::<usize>()
             }
             Self::Arrived(arrival, _) => {
                 let declared = arrival.declarations.iter();
@@ -106,6 +121,17 @@ fn register_bytes(register: &Register) -> usize {
     let id = register.id.as_ref().map_or(0, |id| id.len());
     let names = register.method_name.len() + id + texts_bytes(&register.tags);
     register.kwargs.as_str().len() + names + claims.chain(after).sum::<usize>()
+}
+
+fn flow_bytes(flow: &RegisterFlow) -> usize {
+    let steps = flow.steps.iter().map(|step| {
+        let names = step.name.len() + step.method_name.len() + texts_bytes(&step.requires);
+        ITEM_BYTES + names + step.kwargs.as_str().len()
+    });
+    let after = flow.after.iter();
+    let after = after.map(|earlier| ITEM_BYTES + earlier.id.len());
+    let id = flow.id.as_ref().map_or(0, |id| id.len());
+    flow.name.len() + id + texts_bytes(&flow.tags) + steps.chain(after).sum::<usize>()
 }
 
 /// What an executor wrote; each of these is bounded where it comes from.

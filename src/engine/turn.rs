@@ -1,5 +1,7 @@
 //! The loop: gather, decide, append, release. One turn makes one block.
 
+mod flow;
+mod hand_over;
 mod outside;
 mod register;
 
@@ -9,7 +11,7 @@ use std::time::Duration;
 
 use opstead_core::{
     Change, Command, EventBody, Executed, Failure, InfoUpdate, Json, Lease, Moment, Operation,
-    OperationEvent, OperationState, Order, Purged, Reply, State, Steady, Verdict,
+    OperationEvent, Order, Purged, Reply, State, Steady, Verdict,
 };
 use tokio::sync::mpsc;
 
@@ -188,6 +190,10 @@ impl Loop {
                 let answer = self.register(asked, draft);
                 draft.answers.push(Answer::Order(reply, answer));
             }
+            Request::RegisterFlow(asked, reply) => {
+                let answer = self.register_flow(asked, draft);
+                draft.answers.push(Answer::Order(reply, answer));
+            }
             Request::Snapshot(reply) => draft.answers.push(Answer::Snapshot(reply)),
             Request::Purge(which, reply) => {
                 let purged = self.purge(which, draft);
@@ -215,7 +221,10 @@ impl Loop {
 
     /// Adds to an order what only the loop knows: who ended under the id.
     fn prepare(&mut self, mut order: Order, draft: &Draft) -> Result<Order, EngineError> {
-        if let Order::Cancel { id, ended } = &mut order {
+        if let Order::Cancel { id, ended }
+        | Order::RetryRevert { id, ended }
+        | Order::SkipRevert { id, ended } = &mut order
+        {
             *ended = self.ended(id, draft)?;
         }
         Ok(order)
@@ -406,23 +415,20 @@ impl Loop {
         let sequence = event.subject.sequence;
         match &event.change {
             // A daemon that ends begins nothing more; the next one will.
-            Change::Started { .. } if self.stopping => {}
+            Change::Started { .. } | Change::Reverting { .. } if self.stopping => {}
             Change::Started {
                 attempt, executor, ..
-            } => {
-                // What ended or was interrupted within the block was never handed out.
-                let operation = self.state.operation_at(sequence);
-                if let Some(operation) = operation.filter(|known| {
-                    known.attempt == *attempt && known.state != OperationState::Waiting
-                }) {
-                    self.attempts.start(operation, *attempt, executor);
-                }
             }
+            | Change::Reverting {
+                attempt, executor, ..
+            } => self.hand_out(sequence, *attempt, executor),
             Change::CancelRequested => self.attempts.cancel(sequence),
             // Interrupted: whoever had it is gone, or has another.
             Change::Retrying | Change::Canceled(_) => self.attempts.forget(sequence),
             // The loop knows already of an attempt that ended by itself.
-            Change::AttemptFailed { .. } | Change::Failed(_) => self.attempts.give_up(sequence),
+            Change::AttemptFailed { .. } | Change::Failed(_) | Change::RevertFailed(_) => {
+                self.attempts.give_up(sequence);
+            }
             _ => {}
         }
     }

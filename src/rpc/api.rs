@@ -3,6 +3,7 @@
 
 mod alerts;
 mod executors;
+mod flows;
 mod list;
 mod objects;
 mod operations;

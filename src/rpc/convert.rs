@@ -31,6 +31,9 @@ pub fn state(state: core::OperationState) -> wire::OperationState {
         Core::Failed => wire::OperationState::Failed,
         Core::Canceled => wire::OperationState::Canceled,
         Core::Skipped => wire::OperationState::Skipped,
+        Core::Reverting => wire::OperationState::Reverting,
+        Core::Reverted => wire::OperationState::Reverted,
+        Core::RevertFailed => wire::OperationState::RevertFailed,
     }
 }
 
@@ -144,21 +147,19 @@ pub(super) fn task(operation: &core::Operation) -> wire::TaskInfo {
     }
 }
 
-/// The state, where the core knows it: of flows it knows none yet.
-fn core_state(state: wire::OperationState) -> Option<core::OperationState> {
+fn core_state(state: wire::OperationState) -> core::OperationState {
     let mut known = core::OperationState::ALL.into_iter();
-    known.find(|known| self::state(*known) == state)
+    let known = known.find(|known| self::state(*known) == state);
+    known.expect("the core has every state of the wire")
 }
 
-/// What an operation is to follow. Fails at the place of a state that none can end in.
-pub(super) fn after(after: Vec<wire::Dependency>) -> Result<Vec<core::After>, String> {
-    let earlier = |(index, earlier): (usize, wire::Dependency)| {
-        let states = earlier.states.into_iter().map(core_state);
-        let states = states.collect::<Option<_>>();
-        let states = states.ok_or_else(|| format!("/after/{index}/states"))?;
-        Ok(core::After::new(&earlier.id, states))
+/// What an operation is to follow.
+pub(super) fn after(after: Option<Vec<wire::Dependency>>) -> Vec<core::After> {
+    let earlier = |earlier: wire::Dependency| {
+        let states = earlier.states.into_iter().map(core_state).collect();
+        core::After::new(&earlier.id, states)
     };
-    after.into_iter().enumerate().map(earlier).collect()
+    after.into_iter().flatten().map(earlier).collect()
 }
 
 pub(super) fn retry(retry: wire::RetryPolicy) -> core::Retry {
@@ -186,12 +187,14 @@ fn dependency(earlier: &core::Dependency) -> wire::Dependency {
 pub fn operation(operation: &core::Operation, reasons: &[core::Reason]) -> wire::Operation {
     let (subject, request) = (&operation.subject, &operation.request);
     let (result, error) = match &operation.outcome {
-        None => (None, None),
+        // A flow that is reverted tells why before it has ended.
+        None => (None, operation.failure().map(failure)),
         Some(core::Outcome::Completed(result)) => (Some(json(result)), None),
         Some(
             core::Outcome::Failed(given)
             | core::Outcome::Canceled(given)
-            | core::Outcome::Skipped(given),
+            | core::Outcome::Skipped(given)
+            | core::Outcome::Reverted(given),
         ) => {
             let error = failure(given);
             (
@@ -208,7 +211,7 @@ pub fn operation(operation: &core::Operation, reasons: &[core::Reason]) -> wire:
         subsystem: subject.subsystem().to_owned(),
         alert_name: subject.alert_name.to_string(),
         state: state(operation.state),
-        done: operation.state.is_done(),
+        done: operation.is_done(),
         reasons: reasons.iter().map(reason).collect(),
         operation_info: info(&operation.info),
         claims: request
@@ -339,7 +342,7 @@ pub fn alert(event: &core::Event, cursor: core::Cursor) -> Option<wire::Alert> {
     let event_word = match &body.change {
         core::Change::Registered(_) => wire::AlertEvent::Registered,
         core::Change::Postponed => wire::AlertEvent::Postponed,
-        core::Change::Started { .. } => wire::AlertEvent::Started,
+        core::Change::Started { .. } | core::Change::FlowStarted => wire::AlertEvent::Started,
         core::Change::Progressed { .. } => wire::AlertEvent::Progress,
         core::Change::ErrorRecorded(_) => wire::AlertEvent::Error,
         core::Change::Retrying | core::Change::AttemptFailed { .. } => wire::AlertEvent::Retrying,
@@ -348,6 +351,13 @@ pub fn alert(event: &core::Event, cursor: core::Cursor) -> Option<wire::Alert> {
         core::Change::Failed(_) => wire::AlertEvent::Failed,
         core::Change::Canceled(_) => wire::AlertEvent::Canceled,
         core::Change::Skipped(_) => wire::AlertEvent::Skipped,
+        core::Change::FlowReverting(_)
+        | core::Change::Reverting { .. }
+        | core::Change::RevertRetried => wire::AlertEvent::Reverting,
+        core::Change::Reverted | core::Change::FlowReverted(_) => wire::AlertEvent::Reverted,
+        core::Change::RevertFailed(_) | core::Change::FlowRevertFailed(_) => {
+            wire::AlertEvent::RevertFailed
+        }
     };
     Some(wire::Alert {
         alert_name: subject.alert_name.to_string(),

@@ -42,6 +42,7 @@ fn refused(refusal: Refusal, message: String) -> ErrorObject {
                 details.state = Some(convert::state(state));
             })
         }
+        Refusal::NotStuck { .. } => invalid_param("/id", &message),
         Refusal::IdReused { .. } => ErrorObject::new(ErrorCode::IdReused, message),
         Refusal::Canceled => ErrorObject::new(ErrorCode::Canceled, message),
         Refusal::WeightTooLarge { .. } => ErrorObject::new(ErrorCode::WeightTooLarge, message),

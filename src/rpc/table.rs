@@ -92,6 +92,25 @@ fn changes(table: &mut MethodTable, api: &Api) {
     table.method("operations.cancel", move |call| {
         soon(call, cancel.cancel(params(&call)?))
     });
+    let flow = api.clone();
+    table.method("flows.register", move |call| {
+        soon(
+            call,
+            flow.register_flow(
+                params(&call)?,
+                &call.connection.identity(),
+                call.connection.id(),
+            ),
+        )
+    });
+    let retry = api.clone();
+    table.method("operations.retry", move |call| {
+        soon(call, retry.retry(params(&call)?))
+    });
+    let skip = api.clone();
+    table.method("operations.skip", move |call| {
+        soon(call, skip.skip(params(&call)?))
+    });
     let dismiss = api.clone();
     table.method("operations.dismiss", move |call| {
         soon(call, dismiss.dismiss(params(&call)?))

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use opstead_core::{Json, Operation, Order, Register, Reply};
+use opstead_core::{After, Json, Operation, Order, Register, Reply};
 
 use super::Loop;
 use crate::engine::EngineError;
@@ -25,7 +25,7 @@ impl Loop {
         }
         match self.known(&mut register, draft)? {
             // The answer takes no space on disk.
-            Some(known) => self.liken(&mut register, &known),
+            Some(known) => self.liken(&mut register.kwargs, &mut register.sealed, &known),
             None => self.prepare_new(&mut register, checked, draft)?,
         }
         self.execute(Order::Register(register), draft)
@@ -47,16 +47,21 @@ impl Loop {
 
     /// Writes kwargs that are the same as those of the earlier registration as these were stored.
     /// What is declared now has no say in it: only with which kwargs it was registered.
-    fn liken(&self, register: &mut Register, known: &Operation) {
+    pub(super) fn liken(
+        &self,
+        kwargs: &mut Json,
+        stored: &mut Option<Arc<str>>,
+        known: &Operation,
+    ) {
         let request = &known.request;
         if let Some(sealed) = request.sealed() {
             // The same secrets are never encrypted to the same text.
             let before = self.config.vault.open(sealed);
-            if before.is_ok_and(|before| before.same_as(&register.kwargs)) {
-                register.kwargs = request.kwargs.clone();
-                register.sealed = Some(sealed.clone());
+            if before.is_ok_and(|before| before.same_as(kwargs)) {
+                *kwargs = request.kwargs.clone();
+                *stored = Some(sealed.clone());
             }
-        } else if known.state.is_done() {
+        } else if known.is_done() {
             // Nobody knows its secrets any more, so what was hidden then may be anything.
             let name = &known.subject.method_name;
             let declaration = self.state.declaration(name, Some(request.version));
@@ -64,8 +69,8 @@ impl Loop {
             let hidden = secrets
                 .iter()
                 .filter(|place| is_hidden(&request.kwargs, place));
-            if let Some(shown) = register.kwargs.hiding(hidden) {
-                register.kwargs = shown;
+            if let Some(shown) = kwargs.hiding(hidden) {
+                *kwargs = shown;
             }
         }
     }
@@ -81,14 +86,25 @@ impl Loop {
             register.sealed = Some(text);
         }
         if register.id.is_none() {
-            // The generator overflows after 2^80 ids of one millisecond.
-            let fresh = self.ulids.generate();
-            register.ulid = fresh
-                .unwrap_or_else(|_| ulid::Ulid::generate())
-                .to_string()
-                .into();
+            register.ulid = self.fresh_ulid();
         }
-        for earlier in &mut register.after {
+        self.look_up_earlier(&mut register.after, draft)
+    }
+
+    pub(super) fn fresh_ulid(&mut self) -> Arc<str> {
+        // The generator overflows after 2^80 ids of one millisecond.
+        let fresh = self.ulids.generate();
+        let fresh = fresh.unwrap_or_else(|_| ulid::Ulid::generate());
+        fresh.to_string().into()
+    }
+
+    /// Who has ended of those that are to be followed; last, whether there is room on the disk.
+    pub(super) fn look_up_earlier(
+        &self,
+        after: &mut [After],
+        draft: &Draft,
+    ) -> Result<(), EngineError> {
+        for earlier in after {
             earlier.ended = self.ended(&earlier.id, draft)?;
         }
         if self.journal.is_low_on_space() {

@@ -26,7 +26,7 @@ impl Api {
         connection: u64,
     ) -> impl Future<Output = Result<Registration, ErrorObject>> + Send + use<> {
         let parent = self.parent(params.lease.as_deref(), connection);
-        let request = parent.and_then(|parent| requested(params, parent, registered_by));
+        let request = parent.map(|parent| requested(params, parent, registered_by));
         let registration = request.map(|request| self.engine.register(request));
         let log_id = self.log_id.clone();
         async move {
@@ -215,28 +215,24 @@ fn requested(
     params: RegisterParams,
     parent: Option<(Lease, Seat)>,
     registered_by: &Arc<str>,
-) -> Result<RegisterRequest, ErrorObject> {
-    let unknown_state = |pointer: String| {
-        let message = "must be of completed, failed, canceled, skipped";
-        errors::invalid_param(&pointer, message)
-    };
+) -> RegisterRequest {
     let claims = params.claims.into_iter().flatten();
     let time = |timestamp: Timestamp| Time(timestamp.unix_ms());
     let kwargs = params.kwargs.into();
-    Ok(RegisterRequest {
+    RegisterRequest {
         version: params.version,
         id: params.id.map(Into::into),
         claims: claims.map(convert::claim).collect(),
         weight: params.weight,
         start_at: params.start_at.map(time),
         start_before: params.start_before.map(time),
-        after: convert::after(params.after.unwrap_or_default()).map_err(unknown_state)?,
+        after: convert::after(params.after),
         retry: params.retry.map(convert::retry),
         lease: parent.as_ref().map(|(lease, _)| *lease),
         seat: parent.map(|(_, seat)| seat),
         tags: params.tags.into_iter().flatten().map(Into::into).collect(),
         ..RegisterRequest::new(&params.method_name, kwargs, registered_by)
-    })
+    }
 }
 
 /// An error of a method that was called by its own name: its params are the kwargs themselves, so

@@ -5,10 +5,12 @@ use std::sync::Arc;
 
 use opstead_core as core;
 use opstead_schema as wire;
+use opstead_schema::AssignmentAction as Action;
 use opstead_schema::params::InfoUpdate;
 
-use super::{claim, json, time};
-use crate::engine::Assignment;
+use super::{claim, failure, json, time};
+use crate::engine::executor::StepFailure;
+use crate::engine::{Assignment, Handed};
 
 pub(in crate::rpc) fn declared(method: wire::MethodDeclaration) -> core::Declaration {
     let template = |template: wire::Claim| {
@@ -104,24 +106,26 @@ fn assignment(assignment: &Assignment, subscription: &str) -> wire::Assignment {
         failures: Vec::new(),
     };
     match assignment {
-        Assignment::Execute(handed) => wire::Assignment {
-            operation_id: Some(handed.operation_id.to_string()),
-            lease: Some(handed.lease.to_string()),
-            attempt: Some(handed.lease.attempt),
-            method_name: Some(handed.method_name.to_string()),
-            version: Some(handed.version),
-            start_at: handed.start_at.map(time),
-            start_before: handed.start_before.map(time),
-            kwargs: Some(json(&handed.kwargs)),
-            ..nothing(wire::AssignmentAction::Execute)
-        },
+        Assignment::Execute(handed) => handed_over(handed, nothing(Action::Execute)),
+        Assignment::Revert(handed, past) => {
+            let (result, error) = match &past.outcome {
+                Ok(result) => (Some(json(result)), None),
+                Err(error) => (None, Some(failure(error))),
+            };
+            wire::Assignment {
+                result,
+                error,
+                failures: past.failures.iter().map(step_failure).collect(),
+                ..handed_over(handed, nothing(Action::Revert))
+            }
+        }
         Assignment::Cancel {
             operation_id,
             lease,
         } => wire::Assignment {
             operation_id: Some(operation_id.to_string()),
             lease: Some(lease.to_string()),
-            ..nothing(wire::AssignmentAction::Cancel)
+            ..nothing(Action::Cancel)
         },
         Assignment::Query {
             query_id,
@@ -133,7 +137,32 @@ fn assignment(assignment: &Assignment, subscription: &str) -> wire::Assignment {
             method_name: Some(method_name.to_string()),
             version: Some(*version),
             kwargs: Some(json(kwargs)),
-            ..nothing(wire::AssignmentAction::Query)
+            ..nothing(Action::Query)
         },
+    }
+}
+
+fn handed_over(handed: &Handed, assignment: wire::Assignment) -> wire::Assignment {
+    wire::Assignment {
+        operation_id: Some(handed.operation_id.to_string()),
+        lease: Some(handed.lease.to_string()),
+        attempt: Some(handed.lease.attempt),
+        method_name: Some(handed.method_name.to_string()),
+        version: Some(handed.version),
+        start_at: handed.start_at.map(time),
+        start_before: handed.start_before.map(time),
+        kwargs: Some(json(&handed.kwargs)),
+        ..assignment
+    }
+}
+
+fn step_failure(failed: &StepFailure) -> wire::StepFailure {
+    let error = failure(&failed.failure);
+    wire::StepFailure {
+        step: failed.step.to_string(),
+        operation_id: failed.operation_id.to_string(),
+        code: error.code,
+        message: error.message,
+        data: error.data,
     }
 }
