@@ -3,13 +3,15 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Json, Timestamp};
+use crate::{ErrorObject, Json, StepFailure, Timestamp};
 
 words! {
     /// What an executor is told to do.
     AssignmentAction {
         /// Carry out an attempt.
         Execute = "execute",
+        /// Undo what an operation did.
+        Revert = "revert",
         /// Stop carrying one out.
         Cancel = "cancel",
         /// Answer a query.
@@ -27,22 +29,22 @@ pub struct Assignment {
     pub subscription: String,
     /// What to do.
     pub action: AssignmentAction,
-    /// `execute`, `cancel`: with which operation.
+    /// `execute`, `revert`, `cancel`: with which operation.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub operation_id: Option<String>,
-    /// `execute`, `cancel`: by which every call about the attempt names it.
+    /// `execute`, `revert`, `cancel`: by which every call about the attempt names it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lease: Option<String>,
-    /// `execute`: the number of the attempt, from 1.
+    /// `execute`, `revert`: the number of the attempt, from 1. A revert is an attempt, too.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub attempt: Option<u32>,
     /// `query`: by which `executors.answer` names it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub query_id: Option<String>,
-    /// `execute`, `query`: which method.
+    /// `execute`, `revert`, `query`: which method.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub method_name: Option<String>,
-    /// `execute`, `query`: in which version.
+    /// `execute`, `revert`, `query`: in which version.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub version: Option<u32>,
     /// `execute` of a method that holds the schedule: do not begin before.
@@ -51,7 +53,8 @@ pub struct Assignment {
     /// `execute` of a method that holds the schedule: do not begin later.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub start_before: Option<Timestamp>,
-    /// `execute`, `query`: the arguments, with their secrets.
+    /// `execute`, `revert`, `query`: the arguments, with their secrets; of a step, with the results
+    /// that it takes.
     #[serde(
         default,
         deserialize_with = "crate::json::present",
@@ -59,4 +62,17 @@ pub struct Assignment {
     )]
     #[cfg_attr(test, schemars(with = "Option<crate::openrpc::AnyObject>"))]
     pub kwargs: Option<Json>,
+    /// `revert`: what the operation returned, also if that is `null`.
+    #[serde(
+        default,
+        deserialize_with = "crate::json::present",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub result: Option<Json>,
+    /// `revert`: how the operation itself ended, if it did not complete.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<ErrorObject>,
+    /// `revert`: every step of the flow that failed, in the order in which they did.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub failures: Vec<StepFailure>,
 }

@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Json, OperationState, Reason, to_json};
+use crate::{Json, OperationState, Reason, StepFailure, to_json};
 
 /// JSON-RPC: the request is no JSON.
 pub const PARSE_ERROR: i32 = -32700;
@@ -55,7 +55,7 @@ macro_rules! error_table {
 error_table! {
     Conflict = 1001 "conflict" false "The request conflicts beyond hope with what is outstanding on a resource; `reasons` say with what.",
     OperationNotFound = 1002 "operationNotFound" false "No operation with this id is kept.",
-    OperationEnded = 1003 "operationEnded" false "The operation cannot be canceled any more; `state` says how it ended.",
+    OperationEnded = 1003 "operationEnded" false "The operation can no longer be canceled, retried or skipped; `state` says how it ended.",
     IdReused = 1004 "idReused" false "The id belongs to an operation with another method, version or kwargs.",
     InvalidFilter = 1005 "invalidFilter" false "The filter is empty, malformed or too large; `position` says where.",
     CursorExpired = 1006 "cursorExpired" false "Alerts after `cursor` are no longer kept; the oldest place is `oldestCursor`.",
@@ -99,7 +99,7 @@ pub struct ErrorObject {
 }
 
 /// What the daemon's own errors say in `data`. Members are there where the table says so.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", default)]
 pub struct ErrorDetails {
@@ -135,6 +135,12 @@ pub struct ErrorDetails {
     /// The method to use instead.
     #[serde(rename = "use", skip_serializing_if = "Option::is_none")]
     pub use_method: Option<String>,
+    /// Of a flow: the steps that stay as they are because their methods cannot be reverted.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub not_reverted: Vec<String>,
+    /// Of a flow that stands in `revertFailed`: the steps whose revert failed, and how.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub reverts: Vec<StepFailure>,
 }
 
 /// One thing that is wrong in parameters.

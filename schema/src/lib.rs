@@ -39,6 +39,7 @@ mod assignment;
 mod claim;
 mod declaration;
 mod error;
+mod flow;
 mod object;
 mod operation;
 mod operation_info;
@@ -62,6 +63,7 @@ pub use error::{
     ErrorCode, ErrorDetails, ErrorObject, Fault, INTERNAL_ERROR, INVALID_PARAMS, INVALID_REQUEST,
     METHOD_NOT_FOUND, PARSE_ERROR,
 };
+pub use flow::{FlowStep, StepFailure};
 pub use json::{Json, empty_object, is_object, null, to_json};
 pub use method::{METHODS, Method, OPENRPC, Param, method};
 pub use object::ObjectInfo;

@@ -74,37 +74,24 @@ pub const METHODS: &[Method] = &[
         params: &[
             required("methodName", "What to run: <subsystem>.<method>."),
             optional("kwargs", "Its arguments, an object."),
-            optional(
-                "id",
-                "An id of one's own, so that the request can be repeated.",
-            ),
+            optional("id", OWN_ID),
             optional(
                 "version",
                 "Of the method; the highest declared if left out.",
             ),
             optional("claims", "Claims beside the declared ones."),
             optional("weight", "Replaces the declared weight."),
-            optional("startAt", "Start not before."),
-            optional("startBefore", "Start not later."),
-            optional("after", "Start when these operations are done."),
+            optional("startAt", START_AT),
+            optional("startBefore", START_BEFORE),
+            optional("after", AFTER),
             optional("retry", "Replaces what is declared of further attempts."),
-            optional("tags", "Words of one's own, to find it by."),
+            optional("tags", TAGS),
             optional(
                 "lease",
                 "Of the attempt that registers this one as its child.",
             ),
         ],
-        errors: &[
-            ErrorCode::Conflict,
-            ErrorCode::OperationNotFound,
-            ErrorCode::IdReused,
-            ErrorCode::StaleLease,
-            ErrorCode::WeightTooLarge,
-            ErrorCode::Canceled,
-            ErrorCode::Overloaded,
-            ErrorCode::ShuttingDown,
-            ErrorCode::StorageFailed,
-        ],
+        errors: REGISTER_ERRORS,
         mutates: true,
         ..read(
             "operations.register",
@@ -184,6 +171,26 @@ pub const METHODS: &[Method] = &[
         ..read("operations.cancel", "Cancel an operation.", "Operation")
     },
     Method {
+        params: &[REVERT_FAILED],
+        errors: UNSTICK_ERRORS,
+        mutates: true,
+        ..read(
+            "operations.retry",
+            "Try again to revert what could not be reverted.",
+            "Operation",
+        )
+    },
+    Method {
+        params: &[REVERT_FAILED],
+        errors: UNSTICK_ERRORS,
+        mutates: true,
+        ..read(
+            "operations.skip",
+            "Take for reverted what could not be reverted.",
+            "Operation",
+        )
+    },
+    Method {
         params: &[
             optional(
                 "ids",
@@ -202,6 +209,28 @@ pub const METHODS: &[Method] = &[
             "operations.dismiss",
             "Forget operations that are done.",
             "Dismissed",
+        )
+    },
+    Method {
+        params: &[
+            optional("id", OWN_ID),
+            required("name", "What the flow is called."),
+            required("steps", "What it consists of; at least one."),
+            optional("tags", TAGS),
+            optional("startAt", START_AT),
+            optional("startBefore", START_BEFORE),
+            optional("after", AFTER),
+            optional(
+                "lease",
+                "Of the attempt that registers the flow as its child.",
+            ),
+        ],
+        errors: REGISTER_ERRORS,
+        mutates: true,
+        ..read(
+            "flows.register",
+            "Register operations that succeed or are reverted together.",
+            "Registration",
         )
     },
     Method {
@@ -383,6 +412,29 @@ pub const METHODS: &[Method] = &[
     read("rpc.discover", "This description.", "OpenRpcDocument"),
 ];
 
+const OWN_ID: &str = "An id of one's own, so that the request can be repeated.";
+const START_AT: &str = "Start not before.";
+const START_BEFORE: &str = "Start not later.";
+const AFTER: &str = "Start when these operations are done.";
+const TAGS: &str = "Words of one's own, to find it by.";
+const REGISTER_ERRORS: &[ErrorCode] = &[
+    ErrorCode::Conflict,
+    ErrorCode::OperationNotFound,
+    ErrorCode::IdReused,
+    ErrorCode::StaleLease,
+    ErrorCode::WeightTooLarge,
+    ErrorCode::Canceled,
+    ErrorCode::Overloaded,
+    ErrorCode::ShuttingDown,
+    ErrorCode::StorageFailed,
+];
+const UNSTICK_ERRORS: &[ErrorCode] = &[
+    ErrorCode::OperationNotFound,
+    ErrorCode::OperationEnded,
+    ErrorCode::Overloaded,
+    ErrorCode::ShuttingDown,
+    ErrorCode::StorageFailed,
+];
 const FILTER: Param = optional("filter", "On alert names; all if left out.");
 const FILTER_TYPE: Param = optional("filterType", "glob or regexp; glob if left out.");
 const PAGE_SIZE: Param = optional(
@@ -396,6 +448,7 @@ const TIMEOUT: Param = optional(
 );
 const LOG_ID: Param = optional("logId", "The log that the cursor belongs to.");
 const ID: Param = required("id", "The operation's id.");
+const REVERT_FAILED: Param = required("id", "Of a step in revertFailed, or of its flow for all.");
 const LEASE: Param = required("lease", "Of which attempt.");
 
 /// A method without parameters that changes nothing and answers at once, from which others differ.

@@ -47,7 +47,10 @@ fn params_schema(method: &str, generator: &mut SchemaGenerator) -> Value {
         "getOperationInfo" => GetOperationInfoParams::json_schema(generator),
         "objects.list" => ObjectsListParams::json_schema(generator),
         "operations.register" => RegisterParams::json_schema(generator),
-        "operations.get" | "operations.cancel" => OperationParams::json_schema(generator),
+        "operations.get" | "operations.cancel" | "operations.retry" | "operations.skip" => {
+            OperationParams::json_schema(generator)
+        }
+        "flows.register" => FlowsRegisterParams::json_schema(generator),
         "operations.list" => OperationsListParams::json_schema(generator),
         "operations.wait" => OperationsWaitParams::json_schema(generator),
         "operations.dismiss" => OperationsDismissParams::json_schema(generator),

@@ -3,11 +3,13 @@
 
 mod defaults;
 mod executors;
+mod flows;
 mod parse;
 
 use serde::{Deserialize, Serialize};
 
 use crate::{Claim, Dependency, Json, OperationState, Resource, RetryPolicy, Timestamp};
+pub(crate) use defaults::retry;
 pub use defaults::{
     LIMIT_DEFAULT, LIMIT_MOST, PAGE_SIZE_DEFAULT, PAGE_SIZE_MOST, TIMEOUT_DEFAULT_MS,
     TIMEOUT_MOST_MS,
@@ -15,14 +17,14 @@ pub use defaults::{
 use defaults::{
     after, claims, default_bookmark_ms, default_filter, default_kwargs, default_limit,
     default_page_size, default_wait_ms, filter, filter_type, mode, reduced_bookmark_ms,
-    reduced_limit, reduced_page_size, reduced_poll_ms, reduced_wait_ms, resource, retry, snapshot,
-    until,
+    reduced_limit, reduced_page_size, reduced_poll_ms, reduced_wait_ms, resource, snapshot, until,
 };
 pub use executors::{
     ExecutorsAnswerParams, ExecutorsAttachParams, ExecutorsCanceledParams, ExecutorsCapacityParams,
     ExecutorsCompleteParams, ExecutorsFailParams, ExecutorsUpdateParams, InfoUpdate,
     ObjectsPublishParams, ObjectsRetireParams,
 };
+pub use flows::FlowsRegisterParams;
 pub use parse::{InvalidParams, parse_params};
 
 words! {
@@ -164,7 +166,7 @@ pub struct RegisterParams {
     pub lease: Option<String>,
 }
 
-/// Of `operations.get` and `operations.cancel`.
+/// Of `operations.get`, `operations.cancel`, `operations.retry` and `operations.skip`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]

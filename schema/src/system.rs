@@ -82,6 +82,9 @@ pub struct Limits {
     /// Operations that one may register while it runs.
     #[serde(default)]
     pub children: u32,
+    /// Steps of a flow.
+    #[serde(default)]
+    pub flow_steps: u32,
     /// The weight of all that runs.
     #[serde(default)]
     pub capacity: u32,

@@ -156,10 +156,56 @@ fn a_declaration_needs_only_name_kind_and_summary() {
     assert_eq!(least.on_interrupt, InterruptPolicy::Fail);
 }
 
+/// §6: a step's kwargs are foreign JSON, bindings to other results among it.
+#[test]
+fn a_flow_is_written_as_the_protocol_says() {
+    let text = format!(
+        r#"{{"id":"f","name":"provision","steps":[{{"name":"create","methodName":"storage.createImage","kwargs":{FOREIGN}}},{{"name":"boot","methodName":"vm.boot","version":2,"kwargs":{{"disk":{{"$result":"create#/path"}}}},"requires":["create"],"retry":{{"maxAttempts":3,"initialMs":10,"factor":2.0,"maxMs":1000}}}}],"tags":["nightly"],"startAt":"2026-02-03T04:05:06.000Z","startBefore":"2026-02-04T04:05:06.000Z","after":[{{"id":"x","states":["completed"]}}],"lease":"4.1"}}"#
+    );
+    let flow: params::FlowsRegisterParams = round_trip(&text);
+    assert_eq!(flow.steps[0].kwargs.get(), FOREIGN);
+    let register = method("flows.register").unwrap();
+    let least = r#"{"name":"f","steps":[{"name":"a","methodName":"a.b"}]}"#;
+    let least: params::FlowsRegisterParams = params::parse_params(register, Some(least)).unwrap();
+    assert_eq!(least.steps[0].kwargs.get(), "{}");
+    let unknown = r#"{"name":"f","steps":[{"name":"a","methodName":"a.b","when":1}]}"#;
+    let refused =
+        params::parse_params::<params::FlowsRegisterParams>(register, Some(unknown)).unwrap_err();
+    assert_eq!(refused.faults[0].pointer, "/steps/0/when");
+}
+
+/// §7: a revert is told what the step came to, and what went wrong.
+#[test]
+fn a_revert_is_assigned_with_result_or_error_and_all_failures() {
+    let failure = format!(
+        r#"{{"step":"boot","operationId":"f.boot","code":3001,"message":"no room","data":{FOREIGN}}}"#
+    );
+    let told = |came_to: &str| {
+        format!(
+            r#"{{"subscription":"3.1","action":"revert","operationId":"f.create","lease":"42.2","attempt":2,"methodName":"storage.createImage","version":1,"kwargs":{FOREIGN},{came_to},"failures":[{failure}]}}"#
+        )
+    };
+    let completed: Assignment = round_trip(&told(r#""result":null"#));
+    assert_eq!(completed.result.unwrap().get(), "null");
+    let failed: Assignment = round_trip(&told(r#""error":{"code":3001,"message":"no room"}"#));
+    assert_eq!(failed.failures[0].step, "boot");
+}
+
+/// §6: what a flow's error says of its steps stands beside the data of the first failure.
+#[test]
+fn an_error_of_a_flow_names_steps() {
+    let error: ErrorObject = round_trip(
+        r#"{"code":3001,"message":"no","data":{"own":1,"notReverted":["delete"],"reverts":[{"step":"create","operationId":"f.create","code":3005,"message":"busy"}]}}"#,
+    );
+    let details = error.details().unwrap();
+    assert_eq!(details.not_reverted, ["delete"]);
+    assert_eq!(details.reverts[0].operation_id, "f.create");
+}
+
 #[test]
 fn a_status_counts_by_state() {
     let status: SystemStatus = round_trip(
-        r#"{"version":"0.1.0","logId":"01J","cursor":9,"oldestCursor":0,"counts":{"waiting":2,"completed":7},"executors":[{"executor":"storage","attached":true,"capacity":4,"running":1,"methods":[{"name":"storage.copyImage","version":1}]}],"uptimeMs":12,"limits":{"requestBytes":1048576,"answerBytes":10485760,"connections":1000,"callsInFlight":256,"waits":64,"subscriptions":1024,"openOperations":1000000,"claims":1000,"dependencies":64,"children":1000,"capacity":9,"resultBytes":1048576,"reportBytes":262144,"filterBytes":16384,"writeTimeoutMs":10000}}"#,
+        r#"{"version":"0.1.0","logId":"01J","cursor":9,"oldestCursor":0,"counts":{"waiting":2,"completed":7},"executors":[{"executor":"storage","attached":true,"capacity":4,"running":1,"methods":[{"name":"storage.copyImage","version":1}]}],"uptimeMs":12,"limits":{"requestBytes":1048576,"answerBytes":10485760,"connections":1000,"callsInFlight":256,"waits":64,"subscriptions":1024,"openOperations":1000000,"claims":1000,"dependencies":64,"children":1000,"flowSteps":10000,"capacity":9,"resultBytes":1048576,"reportBytes":262144,"filterBytes":16384,"writeTimeoutMs":10000}}"#,
     );
     assert_eq!(status.counts[&OperationState::Waiting], 2);
 }

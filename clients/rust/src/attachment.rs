@@ -341,6 +341,8 @@ impl<E: Executor> Keeper<E> {
                     .stop(assignment.lease.as_deref().unwrap_or_default());
             }
             AssignmentAction::Query => self.answer(assignment),
+            // The daemon sends none yet.
+            AssignmentAction::Revert => {}
         }
     }
 

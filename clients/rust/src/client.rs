@@ -4,9 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use opstead_schema::params::{
-    AlertsReadParams, FiltersTestParams, GetOperationInfoParams, GetRunningTasksParams, NoParams,
-    ObjectsListParams, OperationParams, OperationsDismissParams, OperationsListParams,
-    OperationsWaitParams, RegisterParams, TIMEOUT_MOST_MS,
+    AlertsReadParams, FiltersTestParams, FlowsRegisterParams, GetOperationInfoParams,
+    GetRunningTasksParams, NoParams, ObjectsListParams, OperationParams, OperationsDismissParams,
+    OperationsListParams, OperationsWaitParams, RegisterParams, TIMEOUT_MOST_MS,
 };
 use opstead_schema::results::{
     AlertsRead, Dismissed, ExecutorsList, Matches, MethodsList, ObjectsPage, OperationsPage,
@@ -138,6 +138,15 @@ impl Client {
         self.call("operations.register", params).await
     }
 
+    /// Registers a flow: operations that succeed or are reverted together. With an id of its own
+    /// the same request can be repeated until it is answered.
+    ///
+    /// # Errors
+    /// As [`Self::call`].
+    pub async fn register_flow(&self, params: &FlowsRegisterParams) -> Result<Registration, Error> {
+        self.call("flows.register", params).await
+    }
+
     /// Every operation that is not done and whose **id** matches.
     ///
     /// # Errors
@@ -189,6 +198,24 @@ impl Client {
     /// As [`Self::call`].
     pub async fn cancel(&self, id: impl Into<String>) -> Result<Operation, Error> {
         self.call("operations.cancel", &OperationParams { id: id.into() })
+            .await
+    }
+
+    /// Reverts again what could not be reverted: a step, or by the flow's id all such steps of it.
+    ///
+    /// # Errors
+    /// As [`Self::call`].
+    pub async fn retry(&self, id: impl Into<String>) -> Result<Operation, Error> {
+        self.call("operations.retry", &OperationParams { id: id.into() })
+            .await
+    }
+
+    /// Takes for reverted what could not be reverted: a step, or by the flow's id all such steps.
+    ///
+    /// # Errors
+    /// As [`Self::call`].
+    pub async fn skip(&self, id: impl Into<String>) -> Result<Operation, Error> {
+        self.call("operations.skip", &OperationParams { id: id.into() })
             .await
     }
 

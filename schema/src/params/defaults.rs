@@ -143,7 +143,7 @@ pub(super) fn after<'de, D: Deserializer<'de>>(
 }
 
 /// A retry policy with unknown members refused.
-pub(super) fn retry<'de, D: Deserializer<'de>>(
+pub(crate) fn retry<'de, D: Deserializer<'de>>(
     deserializer: D,
 ) -> Result<Option<RetryPolicy>, D::Error> {
     #[derive(Deserialize)]

@@ -99,6 +99,9 @@ fn assignment(assignment: &Assignment, subscription: &str) -> wire::Assignment {
         start_at: None,
         start_before: None,
         kwargs: None,
+        result: None,
+        error: None,
+        failures: Vec::new(),
     };
     match assignment {
         Assignment::Execute(handed) => wire::Assignment {

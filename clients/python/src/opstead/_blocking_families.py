@@ -211,6 +211,38 @@ class Operations:
         }
         return self._ask("operations.cancel", params, types.Operation)
 
+    def retry(
+        self,
+        id: str,
+    ) -> types.Operation:
+        """Try again to revert what could not be reverted.
+
+        id: Of a step in revertFailed, or of its flow for all.
+
+        Raises OperationNotFoundError, OperationEndedError, OverloadedError, ShuttingDownError,
+        StorageFailedError.
+        """
+        params: dict[str, object] = {
+            "id": id,
+        }
+        return self._ask("operations.retry", params, types.Operation)
+
+    def skip(
+        self,
+        id: str,
+    ) -> types.Operation:
+        """Take for reverted what could not be reverted.
+
+        id: Of a step in revertFailed, or of its flow for all.
+
+        Raises OperationNotFoundError, OperationEndedError, OverloadedError, ShuttingDownError,
+        StorageFailedError.
+        """
+        params: dict[str, object] = {
+            "id": id,
+        }
+        return self._ask("operations.skip", params, types.Operation)
+
     def dismiss(
         self,
         ids: Optional[Sequence[str]] = None,
@@ -231,6 +263,48 @@ class Operations:
             "states": states,
         }
         return self._ask("operations.dismiss", params, types.Dismissed)
+
+
+class Flows:
+    """The methods `flows.…`."""
+
+    def __init__(self, ask: Ask) -> None:
+        self._ask = ask
+
+    def register(
+        self,
+        *,
+        name: str,
+        steps: Sequence[Union[types.FlowStep, Mapping[str, Any]]],
+        id: Optional[str] = None,
+        tags: Optional[Sequence[str]] = None,
+        startAt: Optional[types.Timestamp] = None,
+        startBefore: Optional[types.Timestamp] = None,
+        after: Optional[Sequence[Union[types.Dependency, Mapping[str, Any]]]] = None,
+    ) -> types.Registration:
+        """Register operations that succeed or are reverted together.
+
+        name: What the flow is called.
+        steps: What it consists of; at least one.
+        id: An id of one's own, so that the request can be repeated.
+        tags: Words of one's own, to find it by.
+        startAt: Start not before.
+        startBefore: Start not later.
+        after: Start when these operations are done.
+
+        Raises ConflictError, OperationNotFoundError, IdReusedError, WeightTooLargeError,
+        OverloadedError, ShuttingDownError, StorageFailedError.
+        """
+        params: dict[str, object] = {
+            "name": name,
+            "steps": steps,
+            "id": id,
+            "tags": tags,
+            "startAt": startAt,
+            "startBefore": startBefore,
+            "after": after,
+        }
+        return self._ask("flows.register", params, types.Registration)
 
 
 class Alerts:
@@ -361,6 +435,11 @@ class DaemonMethods:
     def operations(self) -> Operations:
         """The methods `operations.…`."""
         return Operations(self._ask)
+
+    @cached_property
+    def flows(self) -> Flows:
+        """The methods `flows.…`."""
+        return Flows(self._ask)
 
     @cached_property
     def alerts(self) -> Alerts:

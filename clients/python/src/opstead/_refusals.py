@@ -29,7 +29,7 @@ class OperationNotFoundError(RefusedError):
 
 
 class OperationEndedError(RefusedError):
-    """The operation cannot be canceled any more; `state` says how it ended."""
+    """The operation can no longer be canceled, retried or skipped; `state` says how it ended."""
 
 
 class IdReusedError(RefusedError):

@@ -47,6 +47,8 @@ AlertEvent = Literal[
 AssignmentAction = Literal[
     # Carry out an attempt.
     "execute",
+    # Undo what an operation did.
+    "revert",
     # Stop carrying one out.
     "cancel",
     # Answer a query.
@@ -356,6 +358,26 @@ class AlertsRead:
 
 
 @dataclass(frozen=True)
+class StepFailure:
+    """What went wrong with a step: when it was carried out, or when it was reverted."""
+
+    code: int
+    """The same codes as call errors."""
+
+    message: str
+    """For a person."""
+
+    operationId: str
+    """Its id."""
+
+    step: str
+    """Its name in the flow."""
+
+    data: Any = None
+    """Whatever else its executor said; left out in a flow's `error.data.reverts`."""
+
+
+@dataclass(frozen=True)
 class Assignment:
     """What an executor is told to do: the params of the notification `assignment`. Which
     members are there goes by the action.
@@ -368,22 +390,33 @@ class Assignment:
     """That of `executors.attach`."""
 
     attempt: Optional[int] = None
-    """`execute`: the number of the attempt, from 1."""
+    """`execute`, `revert`: the number of the attempt, from 1. A revert is an attempt, too."""
+
+    error: Optional[ErrorObject] = None
+    """`revert`: how the operation itself ended, if it did not complete."""
+
+    failures: list[StepFailure] = field(default_factory=list)
+    """`revert`: every step of the flow that failed, in the order in which they did."""
 
     kwargs: Optional[dict[str, Any]] = None
-    """`execute`, `query`: the arguments, with their secrets."""
+    """`execute`, `revert`, `query`: the arguments, with their secrets; of a step, with the
+    results that it takes.
+    """
 
     lease: Optional[str] = None
-    """`execute`, `cancel`: by which every call about the attempt names it."""
+    """`execute`, `revert`, `cancel`: by which every call about the attempt names it."""
 
     methodName: Optional[str] = None
-    """`execute`, `query`: which method."""
+    """`execute`, `revert`, `query`: which method."""
 
     operationId: Optional[str] = None
-    """`execute`, `cancel`: with which operation."""
+    """`execute`, `revert`, `cancel`: with which operation."""
 
     queryId: Optional[str] = None
     """`query`: by which `executors.answer` names it."""
+
+    result: Any = None
+    """`revert`: what the operation returned, also if that is `null`."""
 
     startAt: Optional[Timestamp] = None
     """`execute` of a method that holds the schedule: do not begin before."""
@@ -392,7 +425,7 @@ class Assignment:
     """`execute` of a method that holds the schedule: do not begin later."""
 
     version: Optional[int] = None
-    """`execute`, `query`: in which version."""
+    """`execute`, `revert`, `query`: in which version."""
 
 
 @dataclass(frozen=True)
@@ -507,6 +540,9 @@ class ErrorDetails:
     logId: Optional[str] = None
     """The log that cursors belong to."""
 
+    notReverted: list[str] = field(default_factory=list)
+    """Of a flow: the steps that stay as they are because their methods cannot be reverted."""
+
     oldestCursor: Optional[int] = None
     """The oldest place from which alerts can still be read."""
 
@@ -524,6 +560,9 @@ class ErrorDetails:
 
     retryable: bool = False
     """Whether the same request may succeed later."""
+
+    reverts: list[StepFailure] = field(default_factory=list)
+    """Of a flow that stands in `revertFailed`: the steps whose revert failed, and how."""
 
     state: Optional[OperationState] = None
     """How the operation ended."""
@@ -569,6 +608,48 @@ class ExecutorsList:
 
     executors: list[ExecutorInfo]
     """Those who carry out methods, by name."""
+
+
+@dataclass(frozen=True)
+class RetryPolicy:
+    """How often and when a failed attempt is followed by another."""
+
+    factor: float
+    """By how much each delay is longer than the one before."""
+
+    initialMs: int
+    """The delay before the second one."""
+
+    maxAttempts: int
+    """How many attempts there may be."""
+
+    maxMs: int
+    """The longest delay."""
+
+
+@dataclass(frozen=True)
+class FlowStep:
+    """A step of a flow: an operation whose arguments may take other steps' results."""
+
+    methodName: str
+    """What to run: `<subsystem>.<method>`."""
+
+    name: str
+    """What the flow calls it; its id is `<flow id>.<name>`."""
+
+    kwargs: dict[str, Any] = field(default_factory=dict)
+    """Its arguments, an object. Anywhere within, `{"$result": "step"}` takes the result of
+    another step, and `{"$result": "step#/pointer"}` a part of it.
+    """
+
+    requires: Optional[list[str]] = None
+    """Names of the steps that must have completed, beside those whose results it takes."""
+
+    retry: Optional[RetryPolicy] = None
+    """In place of what the method declares of further attempts."""
+
+    version: Optional[int] = None
+    """Of the method; the highest declared if left out."""
 
 
 @dataclass(frozen=True)
@@ -643,6 +724,9 @@ class Limits:
     dependencies: int = 0
     """Operations that one may follow."""
 
+    flowSteps: int = 0
+    """Steps of a flow."""
+
 
 @dataclass(frozen=True)
 class Matches:
@@ -650,23 +734,6 @@ class Matches:
 
     matches: list[str]
     """Which names match, in the order given."""
-
-
-@dataclass(frozen=True)
-class RetryPolicy:
-    """How often and when a failed attempt is followed by another."""
-
-    factor: float
-    """By how much each delay is longer than the one before."""
-
-    initialMs: int
-    """The delay before the second one."""
-
-    maxAttempts: int
-    """How many attempts there may be."""
-
-    maxMs: int
-    """The longest delay."""
 
 
 @dataclass(frozen=True)
