@@ -10,8 +10,8 @@ use opstead_schema::params::{
 };
 use opstead_schema::results::{Attached, Taken};
 use opstead_schema::{
-    Assignment, AssignmentAction, ErrorCode, ErrorObject, ExecutorInfo, MethodDeclaration,
-    empty_object, to_json,
+    Assignment, AssignmentAction, ErrorCode, ErrorObject, ExecutorInfo, Json, MethodDeclaration,
+    StepFailure, empty_object, null, to_json,
 };
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -335,19 +335,18 @@ impl<E: Executor> Keeper<E> {
             return;
         };
         match assignment.action {
-            AssignmentAction::Execute => self.execute(assignment),
+            AssignmentAction::Execute | AssignmentAction::Revert => self.carry_out(assignment),
             AssignmentAction::Cancel => {
                 self.running
                     .stop(assignment.lease.as_deref().unwrap_or_default());
             }
             AssignmentAction::Query => self.answer(assignment),
-            // The daemon sends none yet.
-            AssignmentAction::Revert => {}
         }
     }
 
-    fn execute(&self, mut assignment: Assignment) {
+    fn carry_out(&self, mut assignment: Assignment) {
         let kwargs = assignment.kwargs.take().unwrap_or_else(empty_object);
+        let undone = (assignment.action == AssignmentAction::Revert).then(|| undone(&assignment));
         let shared = Arc::clone(&self.client.handle.shared);
         let presence = self.presence.subscribe();
         let attempt = Arc::new(Attempt::new(assignment, shared, presence));
@@ -356,7 +355,15 @@ impl<E: Executor> Keeper<E> {
         let task = Task {
             attempt: Arc::clone(&attempt),
         };
-        let work = tokio::spawn(async move { executor.execute(task, kwargs).await });
+        let work = tokio::spawn(async move {
+            match undone {
+                None => executor.execute(task, kwargs).await,
+                Some((outcome, failures)) => {
+                    let reverted = executor.revert(task, kwargs, outcome, failures).await;
+                    reverted.map(|()| null())
+                }
+            }
+        });
         let ending = Arc::clone(&attempt);
         tokio::spawn(async move {
             let outcome = work.await.unwrap_or_else(|_| Err(panicked()));
@@ -391,6 +398,15 @@ impl<E: Executor> Keeper<E> {
             let _late = client.call::<Taken>("executors.answer", &params).await;
         });
     }
+}
+
+/// What a revert is told of its operation: what that came to, and what else failed.
+fn undone(assignment: &Assignment) -> (Result<Json, ErrorObject>, Vec<StepFailure>) {
+    let outcome = match &assignment.error {
+        Some(error) => Err(error.clone()),
+        None => Ok(assignment.result.clone().unwrap_or_else(null)),
+    };
+    (outcome, assignment.failures.clone())
 }
 
 fn panicked() -> ErrorObject {

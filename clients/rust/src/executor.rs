@@ -5,7 +5,9 @@ use std::future::Future;
 use std::sync::Arc;
 
 use opstead_schema::params::{InfoUpdate, RegisterParams};
-use opstead_schema::{Assignment, ErrorCode, ErrorObject, Json, Registration, Timestamp};
+use opstead_schema::{
+    Assignment, ErrorCode, ErrorObject, Json, Registration, StepFailure, Timestamp,
+};
 
 use crate::Error;
 use crate::attempt::Attempt;
@@ -21,6 +23,22 @@ pub trait Executor: Send + Sync + 'static {
         task: Task,
         kwargs: Json,
     ) -> impl Future<Output = Result<Json, ErrorObject>> + Send;
+
+    /// Undoes an operation whose method is declared `revertible`, as a step of a flow that does not
+    /// succeed. `outcome` is what the operation came to: one that failed is reverted too. `failures`
+    /// are all the steps that failed. It may be called again after a crash, so what is undone already
+    /// is no error. An error leaves the operation `revertFailed`.
+    fn revert(
+        &self,
+        task: Task,
+        kwargs: Json,
+        outcome: Result<Json, ErrorObject>,
+        failures: Vec<StepFailure>,
+    ) -> impl Future<Output = Result<(), ErrorObject>> + Send {
+        drop((kwargs, outcome, failures));
+        let message = format!("{} is not reverted by this executor", task.method_name());
+        async { Err(ErrorObject::new(ErrorCode::ExecutorPanicked, message)) }
+    }
 
     /// Answers a method that is declared as a query, within 10 seconds.
     fn query(

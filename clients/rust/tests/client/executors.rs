@@ -3,7 +3,7 @@
 use std::pin::Pin;
 
 use opstead_client::schema::params::{InfoUpdate, RegisterParams};
-use opstead_client::schema::{ErrorObject, Json, empty_object, to_json};
+use opstead_client::schema::{ErrorObject, Json, StepFailure, empty_object, to_json};
 use opstead_client::{AttachOptions, Attachment, Client, Executor, Task};
 use serde_json::{Value, json};
 
@@ -218,4 +218,91 @@ async fn draining_without_a_connection_leaves() {
     drop(connection);
     client.wait_for_disconnect().await;
     attachment.drain().await;
+}
+
+struct Reverts;
+
+impl Executor for Reverts {
+    async fn execute(&self, _: Task, _: Json) -> Result<Json, ErrorObject> {
+        Err(error(3000, "this carries it out"))
+    }
+
+    /// Says what it was told.
+    async fn revert(
+        &self,
+        task: Task,
+        kwargs: Json,
+        outcome: Result<Json, ErrorObject>,
+        failures: Vec<StepFailure>,
+    ) -> Result<(), ErrorObject> {
+        let told = (
+            task.operation_id(),
+            kwargs,
+            outcome.map_err(|error| error.code),
+            &failures,
+        );
+        task.non_fatal_error(error(3001, &to_json(&told).unwrap().to_string()));
+        match failures.is_empty() {
+            true => Ok(()),
+            false => Err(error(3002, "cannot be undone")),
+        }
+    }
+}
+
+fn revert(members: Value) -> Value {
+    let mut assignment = execute();
+    assignment["action"] = json!("revert");
+    let members = members.as_object().unwrap().clone();
+    assignment.as_object_mut().unwrap().extend(members);
+    assignment
+}
+
+/// Expects what [`Reverts`] was told.
+async fn told(connection: &mut Connection) -> Value {
+    let request = connection.request("executors.update").await;
+    connection.answer(&request, json!({"cursor": 1})).await;
+    let message = &request.params["nonFatalError"]["message"];
+    serde_json::from_str(message.as_str().unwrap()).unwrap()
+}
+
+/// Protocol §7: a revert is given the kwargs, its result or error, and all failures.
+#[tokio::test]
+async fn a_revert_is_told_what_its_operation_came_to() {
+    let daemon = Daemon::start().await;
+    let (_attachment, _client, mut connection) = attached(&daemon, Reverts).await;
+    connection
+        .assign(revert(json!({"kwargs": {"a": 1}, "result": null})))
+        .await;
+    let first = told(&mut connection).await;
+    assert_eq!(first, json!(["o", {"a": 1}, {"Ok": null}, []]));
+    let done = connection.request("executors.complete").await;
+    assert_eq!(done.params, json!({"lease": "7.1", "result": null}));
+    connection.answer(&done, json!({"cursor": 2})).await;
+
+    let failure = json!({"step": "s", "operationId": "f.s", "code": 3009, "message": "no"});
+    let error = json!({"code": 3009, "message": "no"});
+    connection
+        .assign(revert(
+            json!({"lease": "8.1", "error": error, "failures": [failure]}),
+        ))
+        .await;
+    let second = told(&mut connection).await;
+    assert_eq!(second, json!(["o", {}, {"Err": 3009}, [failure]]));
+    let failed = connection.request("executors.fail").await;
+    assert_eq!(failed.params["lease"], "8.1");
+    assert_eq!(failed.params["error"]["code"], 3002);
+}
+
+#[tokio::test]
+async fn a_revert_that_nobody_wrote_fails() {
+    let daemon = Daemon::start().await;
+    let returns = Does(|_| Box::pin(async { Ok(empty_object()) }) as Work);
+    let (_attachment, _client, mut connection) = attached(&daemon, returns).await;
+    connection.assign(revert(json!({"result": 1}))).await;
+    let failed = connection.request("executors.fail").await;
+    assert_eq!(failed.params["error"]["code"], 2006);
+    assert_eq!(
+        failed.params["error"]["message"],
+        "t.do is not reverted by this executor"
+    );
 }
