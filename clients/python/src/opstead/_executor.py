@@ -273,8 +273,9 @@ class Executor:
             self._running.soon(self._running.drained.set)
 
     def leave(self) -> None:
-        """Ends the connection; `run` returns at once. What runs is canceled here, and the daemon
-        deals with it as `onInterrupt` says. From any thread.
+        """Ends the connection. What runs is canceled here, and the daemon deals with it as
+        `onInterrupt` says; `run` waits for no thread, only until coroutines have cleaned up. From
+        any thread.
         """
         if self._running is not None:
             self._running.soon(self._running.left.set)
