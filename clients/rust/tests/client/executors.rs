@@ -30,7 +30,7 @@ async fn attached(daemon: &Daemon, executor: impl Executor) -> (Attachment, Clie
     };
     let (attachment, params) = tokio::join!(client.attach(options, executor), connection.seat(&[]));
     assert_eq!(params["executor"], "test");
-    (attachment.unwrap(), client, connection)
+    (attachment.expect("attached"), client, connection)
 }
 
 fn execute() -> Value {
@@ -241,7 +241,8 @@ impl Executor for Reverts {
             outcome.map_err(|error| error.code),
             &failures,
         );
-        task.non_fatal_error(error(3001, &to_json(&told).unwrap().to_string()));
+        let told = to_json(&told).expect("it is JSON");
+        task.non_fatal_error(error(3001, told.get()));
         match failures.is_empty() {
             true => Ok(()),
             false => Err(error(3002, "cannot be undone")),
@@ -252,8 +253,9 @@ impl Executor for Reverts {
 fn revert(members: Value) -> Value {
     let mut assignment = execute();
     assignment["action"] = json!("revert");
-    let members = members.as_object().unwrap().clone();
-    assignment.as_object_mut().unwrap().extend(members);
+    for (name, member) in members.as_object().expect("an object") {
+        assignment[name] = member.clone();
+    }
     assignment
 }
 
@@ -262,7 +264,7 @@ async fn told(connection: &mut Connection) -> Value {
     let request = connection.request("executors.update").await;
     connection.answer(&request, json!({"cursor": 1})).await;
     let message = &request.params["nonFatalError"]["message"];
-    serde_json::from_str(message.as_str().unwrap()).unwrap()
+    serde_json::from_str(message.as_str().expect("a text")).expect("it is JSON")
 }
 
 /// Protocol §7: a revert is given the kwargs, its result or error, and all failures.
