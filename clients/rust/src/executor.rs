@@ -4,7 +4,7 @@
 use std::future::Future;
 use std::sync::Arc;
 
-use opstead_schema::params::{InfoUpdate, RegisterParams};
+use opstead_schema::params::{FlowsRegisterParams, InfoUpdate, RegisterParams};
 use opstead_schema::{
     Assignment, ErrorCode, ErrorObject, Json, Registration, StepFailure, Timestamp,
 };
@@ -117,6 +117,22 @@ impl Task {
             .id
             .get_or_insert_with(|| unique_id(&params.method_name));
         let answer = self.attempt.call("operations.register", &params).await?;
+        serde_json::from_str(answer.get()).map_err(|error| Error::Protocol(error.to_string()))
+    }
+
+    /// Registers a flow as a child of this operation, as [`Self::register`] does an operation.
+    ///
+    /// # Errors
+    /// As [`crate::Client::register_flow`]; `staleLease` once the attempt is over.
+    pub async fn register_flow(
+        &self,
+        mut params: FlowsRegisterParams,
+    ) -> Result<Registration, Error> {
+        params.lease = Some(self.attempt.lease().to_owned());
+        params
+            .id
+            .get_or_insert_with(|| unique_id(&format!("flow.{}", params.name)));
+        let answer = self.attempt.call("flows.register", &params).await?;
         serde_json::from_str(answer.get()).map_err(|error| Error::Protocol(error.to_string()))
     }
 
