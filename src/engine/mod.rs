@@ -49,6 +49,8 @@ pub use housekeeping::Retention;
 mod recovery;
 pub use recovery::{RecoveryError, recover};
 
+mod schema_bounds;
+
 mod schemas;
 pub use schemas::check_schema;
 
