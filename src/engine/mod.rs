@@ -77,6 +77,8 @@ pub struct EngineConfig {
     pub checkpoint_events: Cursor,
     /// How long the attempts of an executor outside of this process are kept when it is gone.
     pub lease_ms: u64,
+    /// How long a query may take.
+    pub query_timeout: Duration,
     /// Names of subsystems and executors within this process, also of those that are switched off.
     pub built_in: Vec<&'static str>,
     /// Encrypts secrets.
@@ -94,6 +96,7 @@ impl Default for EngineConfig {
             limits: Limits::default(),
             capacity: 9,
             lease_ms: 30_000,
+            query_timeout: Duration::from_secs(10),
             built_in: Vec::new(),
             vault: Vault::fleeting(),
             retention: Retention::default(),
