@@ -271,10 +271,10 @@ impl EngineHandle {
         self.schemas()
             .check(method_name, None, &kwargs)
             .map_err(invalid)?;
-        let most = self.shared.query_timeout;
         let unavailable = || EngineError::ExecutorUnavailable {
             method_name: Arc::from(method_name),
         };
+        let most = self.shared.query_timeout;
         let Some(executor) = self.shared.executors.get(method_name) else {
             let answer = tokio::time::timeout(most, self.ask_outside(method_name, kwargs));
             return match answer.await.ok().flatten() {

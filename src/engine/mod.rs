@@ -49,10 +49,10 @@ pub use housekeeping::Retention;
 mod recovery;
 pub use recovery::{RecoveryError, recover};
 
-mod schema_bounds;
-
 mod schemas;
 pub use schemas::check_schema;
+
+mod schema_bounds;
 
 use std::sync::Arc;
 use std::thread::JoinHandle;
