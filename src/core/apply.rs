@@ -6,16 +6,16 @@
 use std::sync::Arc;
 
 use crate::cascade::News;
-use crate::conditions::{Steady, Timer};
+use crate::conditions::{Revert, Steady, Timer};
 use crate::event::{Change, Cursor, Event, EventBody, OperationEvent, Purged};
 use crate::operation::{Operation, OperationInfo, OperationState, Outcome, Time};
 use crate::places::Standing;
 use crate::state::{Executor, LastWord, Object, State};
 
 impl State {
-    /// Applies the event behind the head. Returns the operation that it ended, if it did: the state
-    /// has forgotten it.
-    pub fn apply(&mut self, event: &Event) -> Option<Arc<Operation>> {
+    /// Applies the event behind the head. Returns the operations that are done with it, a flow
+    /// behind its steps: the state has forgotten them.
+    pub fn apply(&mut self, event: &Event) -> Vec<Arc<Operation>> {
         self.head += 1;
         match &event.body {
             EventBody::Operation(body) => return self.apply_operation(body, event.time),
@@ -32,8 +32,8 @@ impl State {
             EventBody::WakeContinued => self.wake(),
             EventBody::CapacitySet { capacity } => self.capacity.resize(*capacity),
             EventBody::CapacityReserved { sequence } => {
-                let place = |sequence: Cursor| (sequence, self.operations[&sequence].place());
-                self.capacity.reserve(sequence.map(place));
+                let turn = |sequence: Cursor| self.turn(&self.operations[&sequence]);
+                self.capacity.reserve(sequence.map(turn));
             }
             EventBody::Placed { sequence } => self.place(*sequence),
             EventBody::DelayPassed { sequence } => self.end_delay(*sequence),
@@ -43,13 +43,13 @@ impl State {
             EventBody::ObjectRetired { alert_name, .. } => self.retire(alert_name),
             EventBody::Purged { operations } => self.purge(operations),
         }
-        None
+        Vec::new()
     }
 
-    fn apply_operation(&mut self, event: &OperationEvent, time: Time) -> Option<Arc<Operation>> {
+    fn apply_operation(&mut self, event: &OperationEvent, time: Time) -> Vec<Arc<Operation>> {
         if let Change::Registered(request) = &event.change {
             self.register(event, request);
-            return None;
+            return Vec::new();
         }
         let sequence = event.subject.sequence;
         if let Some(object) = self.objects.get_mut(&event.subject.alert_name) {
@@ -64,21 +64,45 @@ impl State {
         operation.updated_at = time;
         self.change(sequence, &event.change, time);
         self.stand(sequence, before);
-        if event.state.is_done() {
+        let operation = &self.operations[&sequence];
+        let flow = operation.flow();
+        if event.state.has_ended() && !operation.is_step() {
             if matches!(event.change, Change::Canceled(_)) && !before.is_held() {
                 self.spread(News::Canceled, sequence);
             }
             // Nobody tells it any more: what is told in turns goes on when it is gone.
-            return Some(self.end(sequence, time));
+            return self.end_all(sequence, time);
         }
         if matches!(event.change, Change::CancelRequested) {
             self.spread(News::Canceled, sequence);
             self.cascade();
         }
-        None
+        if let Some(flow) = flow {
+            self.note_flow(flow);
+        }
+        Vec::new()
+    }
+
+    /// Takes an operation out that is done, and with a flow its steps.
+    fn end_all(&mut self, sequence: Cursor, time: Time) -> Vec<Arc<Operation>> {
+        let steps = self.sequences(sequence);
+        if !steps.is_empty() {
+            self.forget_flow(sequence);
+        }
+        let mut ended = Vec::with_capacity(steps.clone().count() + 1);
+        for step in steps {
+            let operation = self.operation_mut(step);
+            operation.course().flow_is_done = true;
+            let state = operation.state;
+            self.count(state);
+            ended.push(self.end(step, time));
+        }
+        ended.push(self.end(sequence, time));
+        ended
     }
 
     /// What an event does to the operation itself.
+    #[expect(clippy::too_many_lines, reason = "one table of all that can happen")]
     fn change(&mut self, sequence: Cursor, change: &Change, time: Time) {
         let operation = self.operation_mut(sequence);
         match change {
@@ -90,6 +114,9 @@ impl State {
                     course.is_cancel_due = false;
                 }
                 self.cancels.remove(&sequence);
+                if self.operations[&sequence].is_flow() {
+                    self.stop_flow(sequence);
+                }
             }
             Change::Progressed { described } => operation.described = *described,
             Change::ErrorRecorded(error) => operation.non_fatal_errors.push(error.clone()),
@@ -105,8 +132,12 @@ impl State {
                 self.executor_entry(executor).running.insert(sequence);
             }
             Change::Retrying => {
-                operation.interruptions += 1;
                 operation.described = false;
+                if operation.state == OperationState::Reverting {
+                    operation.course().revert = Some(Revert::Due);
+                } else {
+                    operation.interruptions += 1;
+                }
                 self.set_timer(sequence, None);
             }
             Change::AttemptFailed { delay, .. } => {
@@ -124,7 +155,77 @@ impl State {
             Change::Skipped(failure) => {
                 operation.outcome = Some(Outcome::Skipped(failure.clone()));
             }
+            Change::FlowStarted
+            | Change::FlowReverting(_)
+            | Change::FlowRevertFailed(_)
+            | Change::FlowReverted(_) => self.change_flow(sequence, change, time),
+            Change::Reverting { .. }
+            | Change::RevertFailed(_)
+            | Change::RevertRetried
+            | Change::Reverted => self.change_revert(sequence, change),
         }
+        let operation = &self.operations[&sequence];
+        if operation.is_step() {
+            let has_ended = operation.state.has_ended();
+            self.operation_mut(sequence).finished_at = has_ended.then_some(time);
+            if has_ended {
+                self.set_timer(sequence, None);
+            }
+        }
+    }
+
+    /// What happens to a flow as such.
+    fn change_flow(&mut self, sequence: Cursor, change: &Change, time: Time) {
+        let operation = self.operation_mut(sequence);
+        match change {
+            Change::FlowStarted => {
+                operation.attempt = 1;
+                operation.started_at = Some(time);
+                self.begin_flow(sequence);
+            }
+            Change::FlowReverting(failure) => {
+                let is_first = operation
+                    .course()
+                    .failure
+                    .replace(failure.clone())
+                    .is_none();
+                if is_first {
+                    self.turn_back(sequence);
+                }
+            }
+            Change::FlowRevertFailed(failure) => operation.course().failure = Some(failure.clone()),
+            Change::FlowReverted(failure) => {
+                operation.course().failure = None;
+                operation.outcome = Some(Outcome::Reverted(failure.clone()));
+            }
+            _ => {}
+        }
+    }
+
+    /// What happens to the revert of a step.
+    fn change_revert(&mut self, sequence: Cursor, change: &Change) {
+        let operation = self.operation_mut(sequence);
+        operation.described = false;
+        let revert = match change {
+            Change::Reverting {
+                attempt,
+                executor,
+                timeout,
+            } => {
+                operation.attempt = *attempt;
+                operation.executor = Some(executor.clone());
+                self.set_timer(sequence, *timeout);
+                self.executor_entry(executor).running.insert(sequence);
+                Revert::Held
+            }
+            Change::RevertFailed(failure) => {
+                self.set_timer(sequence, None);
+                Revert::Failed(failure.clone())
+            }
+            Change::RevertRetried => Revert::Due,
+            _ => Revert::Done,
+        };
+        self.operation_mut(sequence).course().revert = Some(revert);
     }
 
     /// An operation waits for this on the steady clock from here on, or for nothing.
@@ -245,15 +346,13 @@ impl State {
         }
     }
 
-    pub(crate) fn count(&mut self, before: OperationState, after: OperationState) {
+    /// One operation less is in that state.
+    pub(crate) fn count(&mut self, before: OperationState) {
         if let Some(count) = self.counts.get_mut(&before) {
             *count -= 1;
             if *count == 0 {
                 self.counts.remove(&before);
             }
-        }
-        if !after.is_done() {
-            self.count_new(after);
         }
     }
 
@@ -277,14 +376,18 @@ impl Object {
     fn follow(&mut self, event: &OperationEvent, time: Time, cursor: Cursor) {
         let subject = &event.subject;
         self.cursor = cursor;
-        let started = matches!(event.change, Change::Started { .. });
-        if started || event.state.is_done() {
+        let started = matches!(
+            event.change,
+            Change::Started { .. } | Change::FlowStarted | Change::Reverting { .. }
+        );
+        let is_over = event.state.has_ended() || event.state == OperationState::RevertFailed;
+        if started || is_over {
             self.running.retain(|other| *other != subject.sequence);
         }
         if started {
             self.running.push(subject.sequence);
             self.retired = false;
-        } else if event.state.is_done() {
+        } else if is_over {
             self.last = LastWord {
                 info: event.info.clone(),
                 operation_id: Some(subject.id.clone()),

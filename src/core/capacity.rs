@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::claims::NAMED_BLOCKERS;
 use crate::event::Cursor;
+use crate::queue::Turn;
 
 /// Who uses how much of it, and for whom the rest is kept.
 #[derive(Clone, Debug)]
@@ -28,10 +29,16 @@ pub(crate) struct Capacity {
 pub struct Reserve {
     /// The operation it is kept for.
     pub sequence: Cursor,
-    /// Its place.
+    /// Its place, or that of its flow.
     pub place: Cursor,
     /// How much of the free weight younger ones may still use.
     pub usable: u32,
+}
+
+impl Reserve {
+    pub(crate) fn turn(self) -> Turn {
+        (self.place, self.sequence)
+    }
 }
 
 impl Default for Capacity {
@@ -55,10 +62,10 @@ impl Capacity {
         self.used
     }
 
-    /// What an operation at that place may use.
-    pub(crate) fn allowance(&self, place: Cursor) -> u32 {
+    /// What an operation whose turn that is may use.
+    pub(crate) fn allowance(&self, turn: Turn) -> u32 {
         match self.reserve {
-            Some(reserve) if place > reserve.place => reserve.usable,
+            Some(reserve) if turn > reserve.turn() => reserve.usable,
             _ => self.free(),
         }
     }
@@ -73,9 +80,9 @@ impl Capacity {
         }
     }
 
-    /// Whether an operation at that place fits now.
-    pub(crate) fn fits(&self, place: Cursor, weight: u32) -> bool {
-        weight <= self.most(self.allowance(place))
+    /// Whether an operation whose turn that is fits now.
+    pub(crate) fn fits(&self, turn: Turn, weight: u32) -> bool {
+        weight <= self.most(self.allowance(turn))
     }
 
     pub(crate) fn take(&mut self, sequence: Cursor, weight: u32) {
@@ -96,18 +103,19 @@ impl Capacity {
     }
 
     /// Keeps what will be freed for an operation, or for nobody.
-    pub(crate) fn reserve(&mut self, operation: Option<(Cursor, Cursor)>) {
+    pub(crate) fn reserve(&mut self, turn: Option<Turn>) {
         let usable = self.free();
-        self.reserve = operation.map(|(sequence, place)| Reserve {
+        self.reserve = turn.map(|(place, sequence)| Reserve {
             sequence,
             place,
             usable,
         });
     }
 
-    /// The operation at that place waits no longer, or for more than capacity.
-    pub(crate) fn forget(&mut self, place: Cursor) {
-        if self.reserve.is_some_and(|reserve| reserve.place == place) {
+    /// The operation waits no longer, or for more than capacity.
+    pub(crate) fn forget(&mut self, sequence: Cursor) {
+        let is_for_it = |reserve: Reserve| reserve.sequence == sequence;
+        if self.reserve.is_some_and(is_for_it) {
             self.reserve = None;
         }
     }

@@ -153,7 +153,8 @@ impl Operation {
     /// Whether a request to cancel it leads to anything.
     pub(crate) fn can_be_canceled(&self) -> bool {
         match self.state {
-            OperationState::Scheduled | OperationState::Waiting => true,
+            // It ends with its flow.
+            OperationState::Scheduled | OperationState::Waiting => !self.is_step(),
             OperationState::Running => self.request.cancelable,
             _ => false,
         }

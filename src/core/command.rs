@@ -43,6 +43,22 @@ pub struct Command {
 pub enum Order {
     /// Register an operation.
     Register(Box<Register>),
+    /// Register a flow and all its steps.
+    RegisterFlow(Box<RegisterFlow>),
+    /// Try again what could not be reverted: of a step, or of all such steps of a flow.
+    RetryRevert {
+        /// Which.
+        id: Arc<str>,
+        /// The operation under that id that has ended already, if there is one.
+        ended: Option<Arc<Operation>>,
+    },
+    /// Take for reverted what could not be: a step, or all such steps of a flow.
+    SkipRevert {
+        /// Which.
+        id: Arc<str>,
+        /// The operation under that id that has ended already, if there is one.
+        ended: Option<Arc<Operation>>,
+    },
     /// End an operation before its time.
     Cancel {
         /// Which.
@@ -162,6 +178,53 @@ pub struct Register {
     pub registered_by: Arc<str>,
     /// The operation under the chosen id that has ended already, if there is one.
     pub ended: Option<Arc<Operation>>,
+}
+
+/// A flow to be registered.
+#[derive(Clone, Debug)]
+pub struct RegisterFlow {
+    /// Its name; the method is `flow.<name>`.
+    pub name: Arc<str>,
+    /// Its steps, as listed.
+    pub steps: Vec<RegisterStep>,
+    /// Chosen by the caller.
+    pub id: Option<Arc<str>>,
+    /// What an id is made from when the caller chose none.
+    pub ulid: Arc<str>,
+    /// Not before.
+    pub start_at: Option<Time>,
+    /// Not later.
+    pub start_before: Option<Time>,
+    /// What must be done before it starts.
+    pub after: Vec<After>,
+    /// The attempt that registers it.
+    pub lease: Option<Lease>,
+    /// The caller's labels.
+    pub tags: Vec<Arc<str>>,
+    /// Who asks.
+    pub registered_by: Arc<str>,
+    /// The flow under the chosen id that has ended already, if there is one, and its steps in order.
+    pub ended: Option<(Arc<Operation>, Vec<Arc<Operation>>)>,
+}
+
+/// A step of a flow to be registered.
+#[derive(Clone, Debug)]
+pub struct RegisterStep {
+    /// Its name, by which the others refer to it.
+    pub name: Arc<str>,
+    /// What it runs.
+    pub method_name: Arc<str>,
+    /// The highest declared if left out.
+    pub version: Option<u32>,
+    /// What it is run with; `{"$result": "step"}` or `{"$result": "step#/pointer"}` anywhere within
+    /// stands for the result of another step, or a part of it.
+    pub kwargs: Json,
+    /// The kwargs with their secrets, encrypted; `kwargs` are then without them.
+    pub sealed: Option<Arc<str>>,
+    /// The steps that must have completed before it starts.
+    pub requires: Vec<Arc<str>>,
+    /// In place of what is declared.
+    pub retry: Option<Retry>,
 }
 
 /// An operation that must be done before another starts.

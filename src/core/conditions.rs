@@ -6,6 +6,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use crate::event::Cursor;
+use crate::failure::Failure;
 use crate::operation::{Operation, OperationState, Request, Time};
 
 /// A moment of a clock that never jumps: milliseconds. It stands still while no daemon runs and
@@ -58,6 +59,27 @@ pub struct Conditions {
     /// The kwargs with their secrets, encrypted; gone when the operation has ended.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sealed: Option<Arc<str>>,
+    /// It is a flow of so many steps, which were registered directly behind it.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub steps: u32,
+    /// It is a step of the flow that is its parent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub step: Option<Step>,
+}
+
+/// The part of an operation in a flow: fixed at registration.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Step {
+    /// The steps that must have completed before it starts, by their places in the order of
+    /// registration: those asked for, those whose results it takes, those it conflicts with.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub requires: Vec<Cursor>,
+    /// Whether its method can be undone.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub revertible: bool,
+    /// Whether its kwargs take results of other steps.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub takes_results: bool,
 }
 
 /// An operation that must be done before another starts.
@@ -123,6 +145,32 @@ pub struct Course {
     /// The ids of the operations that it registered.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub spawned: Vec<Arc<str>>,
+    /// Of a step: how far its revert has come.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub revert: Option<Revert>,
+    /// Of a step: its flow is done, and with it the step.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub flow_is_done: bool,
+    /// Of a flow: the steps that failed for good, in that order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub failed_steps: Vec<Cursor>,
+    /// Of a flow: why it is reverted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failure: Option<Failure>,
+}
+
+/// How far the revert of a step has come.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Revert {
+    /// It is to be handed to an executor.
+    Due,
+    /// An executor has it.
+    Held,
+    /// It failed with this.
+    Failed(Failure),
+    /// It is done, or somebody said that it is to be skipped.
+    Done,
 }
 
 /// A dependency that is not met yet.
@@ -187,6 +235,17 @@ impl Request {
         self.conditions = self.conditions.take().filter(|asked| !is_default(asked));
     }
 
+    /// How many steps it has, if it is a flow.
+    pub fn flow_steps(&self) -> Option<u32> {
+        let steps = self.conditions.as_ref().map_or(0, |asked| asked.steps);
+        (steps > 0).then_some(steps)
+    }
+
+    /// Its part in the flow that is its parent, if it is a step.
+    pub fn step(&self) -> Option<&Step> {
+        self.conditions.as_ref()?.step.as_ref()
+    }
+
     /// How many attempts it may have, interrupted ones not counted.
     pub fn max_attempts(&self) -> u32 {
         self.retry().map_or(1, |retry| retry.max_attempts)
@@ -204,6 +263,24 @@ impl Operation {
     /// The ids of the operations that it registered.
     pub fn spawned(&self) -> &[Arc<str>] {
         self.course.as_ref().map_or(&[], |course| &course.spawned)
+    }
+
+    /// Whether nothing more will happen. A step is done when its flow is.
+    pub fn is_done(&self) -> bool {
+        let flow_is_done = || self.course.as_ref().is_some_and(|own| own.flow_is_done);
+        self.state.has_ended() && (self.request.step().is_none() || flow_is_done())
+    }
+
+    /// How far its revert has come, if it is a step that is or was reverted.
+    pub fn revert(&self) -> Option<&Revert> {
+        self.course.as_ref()?.revert.as_ref()
+    }
+
+    /// Of a flow: the steps that failed for good, by their places in the order of registration.
+    pub fn failed_steps(&self) -> &[Cursor] {
+        self.course
+            .as_ref()
+            .map_or(&[], |course| &course.failed_steps)
     }
 
     /// Dependencies that are not met yet.

@@ -6,22 +6,30 @@
 //! | --- | --- |
 //! | scheduled | waiting, failed, skipped, canceled |
 //! | waiting | running, skipped, failed (too late to start, or never to be placed), canceled |
-//! | running | completed, failed, canceling, waiting (another attempt) |
-//! | canceling | canceled, completed, failed |
+//! | running | completed, failed, canceling, waiting (another attempt); a flow also reverting |
+//! | canceling | canceled, completed, failed; a flow reverting |
+//! | completed, failed, canceled | reverting, only as a step of a flow that is not done |
+//! | reverting | reverted, revertFailed |
+//! | revertFailed | reverting, reverted |
 
 mod attempt;
 mod due;
+mod flow;
+mod flow_register;
 mod object;
 mod register;
 
 use std::sync::Arc;
+
+use flow::WayOut;
 
 use crate::command::{Command, Lease, Moment, Order, Registration, Reply};
 use crate::conditions::{Steady, Timer};
 use crate::declaration::Declaration;
 use crate::event::{Change, Cursor, Event, EventBody, OperationEvent};
 use crate::failure::Failure;
-use crate::operation::{LastError, Operation, OperationInfo, OperationState};
+use crate::flow::Phase;
+use crate::operation::{Operation, OperationInfo, OperationState};
 use crate::refusal::Refusal;
 use crate::state::{Limits, State};
 
@@ -50,6 +58,8 @@ pub(crate) struct Decision {
     pub(crate) answer: Answer,
     /// Whether the events may let waiting operations start.
     pub(crate) frees: bool,
+    /// Operations that are said to be postponed, unless the events let them start.
+    pub(crate) postpone: Vec<Cursor>,
 }
 
 /// The answer, as far as it is known before the events are applied.
@@ -67,6 +77,7 @@ impl Decision {
             events,
             answer: Answer::Reply(Reply::Done),
             frees: true,
+            postpone: Vec::new(),
         }
     }
 
@@ -75,6 +86,7 @@ impl Decision {
             events: Vec::new(),
             answer: Answer::Reply(reply),
             frees: false,
+            postpone: Vec::new(),
         }
     }
 }
@@ -93,7 +105,7 @@ impl State {
                 body,
             };
             let done = state.apply(&event);
-            let record = done.as_ref().map_or(0, |record| record.text_bytes());
+            let record = done.iter().map(|record| record.text_bytes()).sum::<usize>();
             let bytes = event.text_bytes() + record;
             ended.extend(done);
             events.push(event);
@@ -113,6 +125,15 @@ impl State {
                 };
                 let steps = step.into_iter().map(|body| happen(self, body));
                 bytes += steps.sum::<usize>();
+            }
+        }
+        for sequence in decision.postpone {
+            if let Some(operation) = self.operations.get(&sequence)
+                && !self.reasons(operation, now).is_empty()
+            {
+                let (state, info) = (operation.state, operation.info.clone());
+                let postponed = event(operation, state, info, Change::Postponed);
+                happen(self, postponed);
             }
         }
         let stands = |sequence: Cursor| match self.operations.get(&sequence) {
@@ -150,6 +171,9 @@ impl State {
     fn decide(&self, limits: &Limits, command: Command) -> Result<Decision, Refusal> {
         match command.order {
             Order::Register(register) => self.decide_register(limits, *register, command.now),
+            Order::RegisterFlow(flow) => self.decide_register_flow(limits, *flow, command.now),
+            Order::RetryRevert { id, ended } => self.decide_way_out(id, ended, WayOut::Retry),
+            Order::SkipRevert { id, ended } => self.decide_way_out(id, ended, WayOut::Skip),
             Order::Cancel { id, ended } => self.decide_cancel(id, ended),
             Order::Update {
                 lease,
@@ -206,9 +230,14 @@ impl State {
                 None => Err(Refusal::OperationNotFound { id }),
             };
         };
+        let is_flow_back = operation.is_flow() && operation.phase() == Phase::Back;
         let events = match operation.state {
+            _ if operation.is_step() || is_flow_back => {
+                let method_name = operation.subject.method_name.clone();
+                return Err(Refusal::NotCancelable { method_name });
+            }
             OperationState::Waiting | OperationState::Scheduled => {
-                vec![canceled(operation, &operation.info)]
+                self.with_steps(operation, canceled(operation, &operation.info))
             }
             OperationState::Running if !operation.request.cancelable => {
                 let method_name = operation.subject.method_name.clone();
@@ -222,6 +251,7 @@ impl State {
             events,
             answer,
             frees: true,
+            postpone: Vec::new(),
         })
     }
 
@@ -328,14 +358,20 @@ fn event(
     })
 }
 
-fn started(operation: &Operation, executor: Arc<str>, since: Steady) -> EventBody {
-    let attempt = operation.attempt + 1;
+/// The number of the next attempt, and how long it may take.
+fn started_by(operation: &Operation, since: Steady) -> (u32, Option<Timer>) {
     let asked = operation.request.conditions.as_ref();
     let timeout = asked.and_then(|asked| asked.attempt_timeout_ms);
+    let timeout = timeout.map(|ms| Timer { since, ms });
+    (operation.attempt + 1, timeout)
+}
+
+fn started(operation: &Operation, executor: Arc<str>, since: Steady) -> EventBody {
+    let (attempt, timeout) = started_by(operation, since);
     let change = Change::Started {
         attempt,
         executor,
-        timeout: timeout.map(|ms| Timer { since, ms }),
+        timeout,
     };
     let has_failed = attempt > 1 && operation.request.retry().is_some();
     let info = operation.info.running(has_failed);
@@ -375,10 +411,7 @@ fn canceled(operation: &Operation, info: &OperationInfo) -> EventBody {
 fn ended(mut info: OperationInfo, failure: Option<&Failure>) -> OperationInfo {
     info.stage.number = info.stage.total;
     if let Some(failure) = failure {
-        info.last_error = LastError {
-            code: failure.code,
-            message: failure.message.clone(),
-        };
+        info.last_error = failure.into();
     }
     info
 }

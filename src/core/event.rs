@@ -171,6 +171,31 @@ pub enum Change {
     Canceled(Failure),
     /// It ended before it started, because what it was to follow ended otherwise.
     Skipped(Failure),
+    /// A flow began: its steps can start.
+    FlowStarted,
+    /// A flow is being reverted from here on, because of this; again, when somebody retried or
+    /// skipped what could not be.
+    FlowReverting(Failure),
+    /// The revert of a step was handed to an executor.
+    Reverting {
+        /// It counts on from those of the step.
+        attempt: u32,
+        /// Who carries it out.
+        executor: Arc<str>,
+        /// How long it may take.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        timeout: Option<Timer>,
+    },
+    /// The revert of a step failed; nothing happens until somebody retries or skips it.
+    RevertFailed(Failure),
+    /// Somebody asked to try the failed revert of a step again.
+    RevertRetried,
+    /// A step was undone, or somebody asked to skip its failed revert.
+    Reverted,
+    /// Nothing more of a flow can be reverted until somebody retries or skips what failed.
+    FlowRevertFailed(Failure),
+    /// A flow ended by being undone, because of this.
+    FlowReverted(Failure),
 }
 
 impl Change {
@@ -188,6 +213,10 @@ impl Change {
             Self::Failed(_) => "failed",
             Self::Canceled(_) => "canceled",
             Self::Skipped(_) => "skipped",
+            Self::FlowStarted => "started",
+            Self::FlowReverting(_) | Self::Reverting { .. } | Self::RevertRetried => "reverting",
+            Self::RevertFailed(_) | Self::FlowRevertFailed(_) => "revertFailed",
+            Self::Reverted | Self::FlowReverted(_) => "reverted",
         }
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use crate::json::Json;
-use crate::operation::OperationState;
+use crate::operation::{LastError, OperationState};
 
 /// Why an operation, or an attempt of it, failed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -91,8 +91,36 @@ impl Failure {
         }
     }
 
+    /// The failure of a step whose flow ended, or stopped, before it could start.
+    pub(crate) fn flow_ended(flow: &str) -> Self {
+        let data = serde_json::json!({
+            "reason": "dependencyFailed", "retryable": false, "operationId": flow,
+        });
+        Self {
+            code: Self::DEPENDENCY_FAILED,
+            message: format!("its flow {flow:?} stopped before it could start").into(),
+            data: Some(Json::from_value(&data).expect("names are JSON")),
+        }
+    }
+
+    /// Adds a member to the data; what is there stays as it is written.
+    pub(crate) fn tell<T: Serialize>(&mut self, member: &str, value: &T) {
+        let data = self.data.take().unwrap_or_else(Json::empty_object);
+        let value = Json::from_value(value).expect("names and numbers are JSON");
+        self.data = Some(data.with_member(member, &value));
+    }
+
     /// The failure of an operation that somebody canceled.
     pub fn canceled() -> Self {
         Self::new(Self::CANCELED, "canceled on request", "canceled", false)
+    }
+}
+
+impl From<&Failure> for LastError {
+    fn from(failure: &Failure) -> Self {
+        Self {
+            code: failure.code,
+            message: failure.message.clone(),
+        }
     }
 }

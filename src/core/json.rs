@@ -113,6 +113,27 @@ impl Json {
         Some(Self::from_text(&hidden).expect("a value was put in the place of a value"))
     }
 
+    /// An object with one member more, in the place of one of the same name; what is no object is
+    /// replaced.
+    pub(crate) fn with_member(&self, name: &str, value: &Self) -> Self {
+        let members = self.members();
+        let kept = members.iter().filter(|(key, _)| *key != name);
+        let mut text = String::from("{");
+        for (key, kept) in kept
+            .map(|(key, kept)| (&**key, *kept))
+            .chain([(name, value.as_str())])
+        {
+            if text.len() > 1 {
+                text.push(',');
+            }
+            text.push_str(&serde_json::Value::from(key).to_string());
+            text.push(':');
+            text.push_str(kept);
+        }
+        text.push('}');
+        Self::from_text(&text).expect("members make an object")
+    }
+
     /// Whether both mean the same: key order and white space aside, numbers as they are written.
     /// What is nested deeper than 64 levels is compared as written.
     pub fn same_as(&self, other: &Self) -> bool {

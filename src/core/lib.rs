@@ -23,6 +23,7 @@ pub mod refusal;
 
 mod capacity;
 mod claims;
+pub mod flow;
 mod queue;
 mod results;
 mod template;
@@ -45,8 +46,11 @@ pub mod checkpoint;
 
 pub use capacity::Reserve;
 pub use cascade::{Cascade, News};
-pub use command::{After, Command, Lease, Moment, Order, Register, Registration, Reply, Verdict};
-pub use conditions::{Conditions, Dependency, Retry, Steady, Timer};
+pub use command::{
+    After, Command, Lease, Moment, Order, Register, RegisterFlow, RegisterStep, Registration,
+    Reply, Verdict,
+};
+pub use conditions::{Conditions, Dependency, Retry, Revert, Steady, Step, Timer};
 pub use decide::Executed;
 pub use declaration::{ClaimTemplate, Declaration, MethodKind};
 pub use event::{Change, Cursor, Event, EventBody, OperationEvent, Purged};

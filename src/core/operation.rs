@@ -35,11 +35,17 @@ pub enum OperationState {
     Canceled,
     /// Ended before it started, because what it was to follow ended otherwise.
     Skipped,
+    /// A step, or a whole flow, is being undone.
+    Reverting,
+    /// Ended by being undone.
+    Reverted,
+    /// It could not be undone; somebody has to say how it goes on.
+    RevertFailed,
 }
 
 impl OperationState {
     /// Every state, in the order in which they are counted and shown.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 11] = [
         Self::Scheduled,
         Self::Waiting,
         Self::Running,
@@ -48,13 +54,16 @@ impl OperationState {
         Self::Failed,
         Self::Canceled,
         Self::Skipped,
+        Self::Reverting,
+        Self::Reverted,
+        Self::RevertFailed,
     ];
 
-    /// Whether nothing more will happen.
-    pub fn is_done(self) -> bool {
+    /// Whether it is an end. A step of a flow that is not done may still be reverted after it.
+    pub fn has_ended(self) -> bool {
         matches!(
             self,
-            Self::Completed | Self::Failed | Self::Canceled | Self::Skipped
+            Self::Completed | Self::Failed | Self::Canceled | Self::Skipped | Self::Reverted
         )
     }
 
@@ -69,6 +78,9 @@ impl OperationState {
             Self::Failed => "failed",
             Self::Canceled => "canceled",
             Self::Skipped => "skipped",
+            Self::Reverting => "reverting",
+            Self::Reverted => "reverted",
+            Self::RevertFailed => "revertFailed",
         }
     }
 }
@@ -381,6 +393,8 @@ pub enum Outcome {
     Canceled(Failure),
     /// Before it started, because what it was to follow ended otherwise.
     Skipped(Failure),
+    /// A flow: by being reverted because of this error.
+    Reverted(Failure),
 }
 
 /// The whole record of one operation, open or ended.

@@ -6,15 +6,19 @@
 use std::sync::Arc;
 
 use crate::cascade::News;
-use crate::conditions::{Outstanding, Steady};
+use crate::conditions::{Outstanding, Revert, Steady};
 use crate::event::{Cursor, OperationEvent};
+use crate::flow::Phase;
 use crate::operation::{Operation, OperationState, Request, Time};
+use crate::queue::Turn;
 use crate::state::{LastWord, Object, State};
 
 /// What an operation is counted and looked up by, which an event may change.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Standing {
-    state: OperationState,
+    pub(crate) state: OperationState,
+    held: bool,
+    pub(crate) is_revert_due: bool,
     due_at: Option<Time>,
     due: Option<Steady>,
 }
@@ -23,6 +27,8 @@ impl Standing {
     pub(crate) fn of(operation: &Operation) -> Self {
         Self {
             state: operation.state,
+            held: operation.is_held(),
+            is_revert_due: operation.revert() == Some(&Revert::Due),
             due_at: operation.due_at(),
             due: operation.timer().map(|timer| timer.due()),
         }
@@ -30,12 +36,25 @@ impl Standing {
 
     /// Whether an executor has it.
     pub(crate) fn is_held(self) -> bool {
-        is_held(self.state)
+        self.held
     }
 }
 
-fn is_held(state: OperationState) -> bool {
-    matches!(state, OperationState::Running | OperationState::Canceling)
+impl Operation {
+    /// Whether an executor has it, to run or to revert it.
+    pub(crate) fn is_held(&self) -> bool {
+        match self.state {
+            OperationState::Running | OperationState::Canceling => !self.is_flow(),
+            OperationState::Reverting => self.revert() == Some(&Revert::Held),
+            _ => false,
+        }
+    }
+
+    /// What an executor must offer to carry it out.
+    pub(crate) fn method(&self) -> (Arc<str>, u32) {
+        let name = self.subject.method_name.clone();
+        (name, self.request.version)
+    }
 }
 
 impl State {
@@ -88,7 +107,7 @@ impl State {
             .filter_map(|earlier| self.operations.get(&earlier.sequence))
             .map(|earlier| Outstanding {
                 sequence: earlier.subject.sequence,
-                is_placed: earlier.place() != 0,
+                is_placed: self.flow_of(earlier).unwrap_or(earlier).place() != 0,
             })
             .collect();
         let is_placed = operation.state != OperationState::Scheduled
@@ -109,10 +128,12 @@ impl State {
         let is_placed = place != 0;
         operation.unmet = operation.outstanding().len() as u32
             + u32::from(operation.is_delayed())
-            + u32::from(!is_placed);
-        if is_placed {
+            + u32::from(!is_placed)
+            // Until all records of a flow are known.
+            + u32::from(operation.flow().is_some());
+        if is_placed && !operation.is_step() {
             operation.unmet += self.claim(&operation.request, place);
-        } else {
+        } else if !is_placed {
             self.unplaced.insert(sequence);
         }
         if is_placed && place != sequence {
@@ -135,6 +156,7 @@ impl State {
         self.ids.insert(operation.subject.id.clone(), sequence);
         let standing = Standing::of(&operation);
         let (is_ready, weight) = (operation.unmet == 0, operation.request.weight());
+        let flow = operation.flow();
         self.operations.insert(sequence, Arc::new(operation));
         self.index(sequence, standing);
         if standing.is_held() {
@@ -143,6 +165,9 @@ impl State {
             self.make_ready(sequence);
         }
         self.note_placeable(sequence);
+        if let Some(flow) = flow {
+            self.join(flow, sequence);
+        }
     }
 
     /// Claims what a request is for. Returns how many of the claims must wait.
@@ -174,6 +199,9 @@ impl State {
                 self.make_ready(sequence);
             }
             self.spread(News::Placed, sequence);
+            for step in self.sequences(sequence) {
+                self.spread(News::Placed, step);
+            }
             self.cascade();
         }
         self.stand(sequence, before);
@@ -187,7 +215,7 @@ impl State {
             .expect("an open operation ends");
         let place = operation.place();
         let ended = Arc::make_mut(&mut operation);
-        ended.finished_at = Some(time);
+        ended.finished_at.get_or_insert(time);
         for earlier in ended.outstanding() {
             self.dependents.remove(&(earlier.sequence, sequence));
         }
@@ -211,7 +239,7 @@ impl State {
         if !operation.request.has_object {
             self.objects.remove(&operation.subject.alert_name);
         }
-        if place != 0 {
+        if place != 0 && !operation.is_step() {
             for claim in &operation.request.claims {
                 if let Some(next) = self.claims.remove(claim, place) {
                     self.release(next);
@@ -259,21 +287,36 @@ impl State {
     /// An operation waits for nothing but executor and capacity.
     pub(crate) fn make_ready(&mut self, sequence: Cursor) {
         let operation = &self.operations[&sequence];
-        let (place, weight) = (operation.place(), operation.request.weight());
-        let queue = self.ready.entry(method(operation)).or_default();
-        queue.insert(place, weight);
+        if operation.is_flow() {
+            return self.note_flow(sequence);
+        }
+        let flow = self.flow_of(operation);
+        if flow.is_some_and(|flow| flow.phase() != Phase::Forward) {
+            return;
+        }
+        let (turn, weight) = (self.turn(operation), operation.request.weight());
+        let queue = self.ready.entry(operation.method()).or_default();
+        queue.insert(turn, weight);
+    }
+
+    /// Its turn among those that wait for an executor: a step has that of its flow.
+    pub(crate) fn turn(&self, operation: &Operation) -> Turn {
+        let place = self
+            .flow_of(operation)
+            .map_or(operation.place(), |flow| flow.place());
+        (place, operation.subject.sequence)
     }
 
     /// An operation waits for something else again, or no longer.
-    fn unready(&mut self, operation: &Operation) {
-        let (key, place) = (method(operation), operation.place());
+    pub(crate) fn unready(&mut self, operation: &Operation) {
+        let (key, turn) = (operation.method(), self.turn(operation));
         if let Some(queue) = self.ready.get_mut(&key) {
-            queue.remove(place);
+            queue.remove(turn);
             if queue.is_empty() {
                 self.ready.remove(&key);
             }
         }
-        self.capacity.forget(place);
+        self.capacity.forget(operation.subject.sequence);
     }
 
     /// Brings in line with an operation what it is counted and looked up by.
@@ -284,24 +327,28 @@ impl State {
             return;
         }
         if before.state != after.state {
-            self.count(before.state, after.state);
-            self.pass_on(&operation, before.state);
+            self.count(before.state);
+            if !operation.has_left() {
+                self.count_new(after.state);
+            }
         }
+        self.pass_on(&operation, before);
+        self.follow_step(&operation, before, after);
         if let Some(time) = before.due_at {
             self.wall.remove(&(time, sequence));
         }
         if let Some(due) = before.due {
             self.timers.remove(&(due, sequence));
         }
-        if !after.state.is_done() {
+        if !after.state.has_ended() {
             self.index(sequence, after);
         }
     }
 
     /// An operation changes between those that wait and those that an executor has.
-    fn pass_on(&mut self, operation: &Operation, before: OperationState) {
+    fn pass_on(&mut self, operation: &Operation, before: Standing) {
         let (sequence, weight) = (operation.subject.sequence, operation.request.weight());
-        match (is_held(before), is_held(operation.state)) {
+        match (before.is_held(), operation.is_held()) {
             (false, true) => {
                 self.unready(operation);
                 self.capacity.take(sequence, weight);
@@ -313,7 +360,7 @@ impl State {
                     self.make_ready(sequence);
                 }
             }
-            (false, false) if operation.state.is_done() => self.unready(operation),
+            (false, false) if operation.state.has_ended() => self.unready(operation),
             _ => {}
         }
     }
@@ -326,10 +373,4 @@ impl State {
             self.timers.insert((due, sequence));
         }
     }
-}
-
-/// What an executor must offer to carry it out.
-fn method(operation: &Operation) -> (Arc<str>, u32) {
-    let name = operation.subject.method_name.clone();
-    (name, operation.request.version)
 }

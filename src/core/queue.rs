@@ -7,7 +7,11 @@ use std::sync::Arc;
 
 use crate::event::Cursor;
 
-/// A queue by place.
+/// A place in the queue: that of the operation, or of the flow that it is a step of, and among equals
+/// its own place in the order of registration.
+pub(crate) type Turn = (Cursor, Cursor);
+
+/// A queue by turn.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Queue(Link);
 
@@ -15,7 +19,7 @@ type Link = Option<Arc<Node>>;
 
 #[derive(Clone, Debug)]
 struct Node {
-    place: Cursor,
+    turn: Turn,
     weight: u32,
     /// The least weight of this node and all below it.
     least: u32,
@@ -24,9 +28,9 @@ struct Node {
 }
 
 impl Queue {
-    pub(crate) fn insert(&mut self, place: Cursor, weight: u32) {
+    pub(crate) fn insert(&mut self, turn: Turn, weight: u32) {
         let node = Node {
-            place,
+            turn,
             weight,
             least: weight,
             left: None,
@@ -35,23 +39,23 @@ impl Queue {
         insert(&mut self.0, node);
     }
 
-    /// Takes a place out, if it is there.
-    pub(crate) fn remove(&mut self, place: Cursor) {
-        remove(&mut self.0, place);
+    /// Takes a turn out, if it is there.
+    pub(crate) fn remove(&mut self, turn: Turn) {
+        remove(&mut self.0, turn);
     }
 
     pub(crate) fn is_empty(&self) -> bool {
         self.0.is_none()
     }
 
-    /// The first place whose weight is at most `most`, and its weight.
-    pub(crate) fn first(&self, most: u32) -> Option<(Cursor, u32)> {
+    /// The first turn whose weight is at most `most`, and its weight.
+    pub(crate) fn first(&self, most: u32) -> Option<(Turn, u32)> {
         let mut node = self.0.as_ref().filter(|node| node.least <= most)?;
         loop {
             if let Some(left) = node.left.as_ref().filter(|left| left.least <= most) {
                 node = left;
             } else if node.weight <= most {
-                return Some((node.place, node.weight));
+                return Some((node.turn, node.weight));
             } else {
                 node = node.right.as_ref()?;
             }
@@ -68,17 +72,17 @@ impl Node {
 
 /// The node with the highest rank is at the top. Places are scattered over the ranks by the
 /// mixing step of SplitMix64.
-fn rank(place: Cursor) -> u64 {
-    let mixed = (place ^ (place >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+fn rank((_, sequence): Turn) -> u64 {
+    let mixed = (sequence ^ (sequence >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
     let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
     mixed ^ (mixed >> 31)
 }
 
 fn insert(link: &mut Link, mut node: Node) {
     match link {
-        Some(top) if rank(top.place) > rank(node.place) => {
+        Some(top) if rank(top.turn) > rank(node.turn) => {
             let top = Arc::make_mut(top);
-            let side = match node.place < top.place {
+            let side = match node.turn < top.turn {
                 true => &mut top.left,
                 false => &mut top.right,
             };
@@ -86,43 +90,43 @@ fn insert(link: &mut Link, mut node: Node) {
             top.sum();
         }
         _ => {
-            (node.left, node.right) = split(link.take(), node.place);
+            (node.left, node.right) = split(link.take(), node.turn);
             node.sum();
             *link = Some(Arc::new(node));
         }
     }
 }
 
-fn remove(link: &mut Link, place: Cursor) {
+fn remove(link: &mut Link, turn: Turn) {
     let Some(top) = link else { return };
-    if top.place == place {
+    if top.turn == turn {
         let top = Arc::make_mut(top);
         let (left, right) = (top.left.take(), top.right.take());
         *link = merge(left, right);
         return;
     }
     let top = Arc::make_mut(top);
-    let side = match place < top.place {
+    let side = match turn < top.turn {
         true => &mut top.left,
         false => &mut top.right,
     };
-    remove(side, place);
+    remove(side, turn);
     top.sum();
 }
 
-/// Those before `place`, and the others.
-fn split(link: Link, place: Cursor) -> (Link, Link) {
+/// Those before `turn`, and the others.
+fn split(link: Link, turn: Turn) -> (Link, Link) {
     let Some(mut top) = link else {
         return (None, None);
     };
     let node = Arc::make_mut(&mut top);
-    if node.place < place {
-        let (before, behind) = split(node.right.take(), place);
+    if node.turn < turn {
+        let (before, behind) = split(node.right.take(), turn);
         node.right = before;
         node.sum();
         (Some(top), behind)
     } else {
-        let (before, behind) = split(node.left.take(), place);
+        let (before, behind) = split(node.left.take(), turn);
         node.left = behind;
         node.sum();
         (before, Some(top))
@@ -135,7 +139,7 @@ fn merge(left: Link, right: Link) -> Link {
         (Some(left), Some(right)) => (left, right),
         (left, right) => return left.or(right),
     };
-    if rank(first.place) > rank(second.place) {
+    if rank(first.turn) > rank(second.turn) {
         let node = Arc::make_mut(&mut first);
         node.right = merge(node.right.take(), Some(second));
         node.sum();
@@ -163,7 +167,8 @@ mod tests {
             state = state
                 .wrapping_mul(6_364_136_223_846_793_005)
                 .wrapping_add(1);
-            let (place, weight) = ((state >> 33) % 300, (state >> 20) as u32 % 9);
+            let place = ((state >> 33) % 20, (state >> 40) % 15);
+            let weight = (state >> 20) as u32 % 9;
             if plain.remove(&place).is_some() {
                 queue.remove(place);
             } else {

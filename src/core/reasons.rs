@@ -4,8 +4,9 @@ use std::sync::Arc;
 
 use crate::claims::{Judgement, NAMED_BLOCKERS};
 use crate::command::Moment;
-use crate::conditions::Timer;
+use crate::conditions::{Revert, Timer};
 use crate::event::Cursor;
+use crate::flow::Phase;
 use crate::operation::{Claim, ClaimOperation, Operation, OperationState};
 use crate::refusal::{Cause, Reason, Refusal};
 use crate::state::{Executor, State};
@@ -14,7 +15,8 @@ impl State {
     /// Every reason why a waiting operation does not run at this moment; none for any other.
     pub fn reasons(&self, operation: &Operation, now: Moment) -> Vec<Reason> {
         let is_scheduled = operation.state == OperationState::Scheduled;
-        if !is_scheduled && operation.state != OperationState::Waiting {
+        let is_revert_due = operation.revert() == Some(&Revert::Due);
+        if !is_scheduled && !is_revert_due && operation.state != OperationState::Waiting {
             return Vec::new();
         }
         let subject = &operation.subject;
@@ -22,12 +24,17 @@ impl State {
         if is_scheduled {
             reasons.push(Reason::of(Cause::StartTime));
         }
-        for claim in &operation.request.claims {
+        // A step holds nothing itself: its flow does.
+        let claims = operation.request.claims.iter();
+        for claim in claims.filter(|_| !operation.is_step()) {
             // Without a place there are none before it.
             let blockers = self.claims.blockers(claim, operation.place());
             reasons.extend(blockers.map(|(outstanding, blockers, more)| {
                 self.held(claim, outstanding, &blockers, more)
             }));
+        }
+        if !is_revert_due {
+            reasons.extend(self.step_reason(operation));
         }
         reasons.extend(self.dependency_reason(operation));
         if operation.is_delayed() {
@@ -37,7 +44,12 @@ impl State {
                 ..Reason::of(Cause::RetryDelay)
             });
         }
-        reasons.extend(self.capacity_reason(operation));
+        if !is_revert_due {
+            reasons.extend(self.capacity_reason(operation));
+        }
+        if operation.is_flow() {
+            return reasons;
+        }
         let executor = self.free_executor(&subject.method_name, operation.request.version);
         if let Err((cause, detail)) = executor {
             reasons.push(executor_reason(cause, detail));
@@ -51,11 +63,11 @@ impl State {
     /// The reason that what runs leaves too little weight, or that it is kept for an older one.
     fn capacity_reason(&self, operation: &Operation) -> Option<Reason> {
         let weight = operation.request.weight();
-        let place = match operation.place() {
-            0 => Cursor::MAX,
-            place => place,
+        let turn = match self.turn(operation) {
+            (0, sequence) => (Cursor::MAX, sequence),
+            turn => turn,
         };
-        if weight == 0 || self.capacity.fits(place, weight) {
+        if weight == 0 || self.capacity.fits(turn, weight) {
             return None;
         }
         let is_kept = weight <= self.capacity.most(self.capacity.free());
@@ -70,6 +82,30 @@ impl State {
             more,
             detail: is_kept.then(|| "kept".into()),
             ..Reason::of(Cause::Capacity)
+        })
+    }
+
+    /// The reason that a step waits for its flow to begin, and for the steps that it requires.
+    fn step_reason(&self, operation: &Operation) -> Option<Reason> {
+        let flow = self.flow_of(operation)?;
+        let flow = Some(flow).filter(|flow| flow.phase() != Phase::Forward);
+        let requires = operation
+            .request
+            .step()
+            .map_or(&[][..], |step| &step.requires);
+        let steps = requires
+            .iter()
+            .filter_map(|sequence| self.operations.get(sequence));
+        let open = steps.filter(|step| step.state != OperationState::Completed);
+        let mut ids = flow
+            .into_iter()
+            .chain(open)
+            .map(|other| other.subject.id.clone());
+        let blocked_by: Vec<_> = ids.by_ref().take(NAMED_BLOCKERS).collect();
+        (!blocked_by.is_empty()).then(|| Reason {
+            blocked_by,
+            more: ids.next().is_some(),
+            ..Reason::of(Cause::Dependency)
         })
     }
 

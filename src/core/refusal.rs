@@ -33,6 +33,12 @@ pub enum Refusal {
         /// How it ended.
         state: OperationState,
     },
+    /// It is in no state in which its revert could be retried or skipped.
+    #[error("the operation is {}: only what is in revertFailed, or a flow with such steps, can be retried or skipped", .state.as_str())]
+    NotStuck {
+        /// Where it stands.
+        state: OperationState,
+    },
     /// The id belongs to another request.
     #[error("the id {id:?} belongs to an operation with another {differs}")]
     IdReused {

@@ -67,12 +67,20 @@ impl OperationEvent {
                 Change::Failed(failure)
                 | Change::Canceled(failure)
                 | Change::Skipped(failure)
+                | Change::FlowReverting(failure)
+                | Change::RevertFailed(failure)
+                | Change::FlowRevertFailed(failure)
+                | Change::FlowReverted(failure)
                 | Change::AttemptFailed { failure, .. } => failure.text_bytes(),
                 Change::Postponed
                 | Change::Started { .. }
                 | Change::Progressed { .. }
                 | Change::Retrying
-                | Change::CancelRequested => 0,
+                | Change::CancelRequested
+                | Change::FlowStarted
+                | Change::Reverting { .. }
+                | Change::RevertRetried
+                | Change::Reverted => 0,
             }
     }
 }
@@ -83,7 +91,10 @@ impl Operation {
         let outcome = match &self.outcome {
             Some(Outcome::Completed(result)) => result.as_str().len(),
             Some(
-                Outcome::Failed(failure) | Outcome::Canceled(failure) | Outcome::Skipped(failure),
+                Outcome::Failed(failure)
+                | Outcome::Canceled(failure)
+                | Outcome::Skipped(failure)
+                | Outcome::Reverted(failure),
             ) => failure.text_bytes(),
             None => 0,
         };

@@ -15,8 +15,9 @@ use crate::claims::Claims;
 use crate::conditions::{Steady, Timer, is_default};
 use crate::declaration::Declaration;
 use crate::event::Cursor;
+use crate::flow::Flow;
 use crate::operation::{Operation, OperationInfo, OperationState, Resource, Time};
-use crate::queue::Queue;
+use crate::queue::{Queue, Turn};
 
 /// Bounds that a decision keeps. They are configuration, not state: what was accepted under
 /// another bound stays.
@@ -34,6 +35,8 @@ pub struct Limits {
     pub dependencies: usize,
     /// Operations that one may register while it runs.
     pub children: usize,
+    /// Steps of one flow.
+    pub flow_steps: usize,
     /// Objects; more are not published.
     pub objects: usize,
 }
@@ -47,6 +50,7 @@ impl Default for Limits {
             non_fatal_errors: 1_000,
             dependencies: 64,
             children: 1_000,
+            flow_steps: 10_000,
             objects: 1_000_000,
         }
     }
@@ -81,6 +85,13 @@ pub struct State {
     /// Operations that are about to be skipped, and those about to be canceled with their parent.
     pub(crate) doomed: OrdSet<Cursor>,
     pub(crate) cancels: OrdSet<Cursor>,
+    /// What is derived about open flows, and those of them that something is next for.
+    pub(crate) flows: OrdMap<Cursor, Flow>,
+    pub(crate) flows_due: OrdSet<Cursor>,
+    /// Steps of open flows, and those that require them.
+    pub(crate) followers: OrdSet<(Cursor, Cursor)>,
+    /// Reverts that wait for an executor, by method and version.
+    pub(crate) reverts: OrdMap<(Arc<str>, u32), OrdSet<Turn>>,
     /// Who waits for which moment of the wall clock, and of the steady one.
     pub(crate) wall: OrdSet<(Time, Cursor)>,
     pub(crate) timers: OrdSet<(Steady, Cursor)>,

@@ -3,14 +3,15 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use super::flow::{revert_failed, revert_interrupted, step_reverted};
 use super::{Answer, Decision, canceled, ended, event, failed};
 use crate::command::{Lease, Reply, Verdict};
 use crate::conditions::{Steady, Timer};
 use crate::event::{Change, Cursor, EventBody};
 use crate::failure::Failure;
 use crate::operation::{
-    DESCRIPTIONS, InfoUpdate, LastError, NonFatalError, OnInterrupt, Operation, OperationInfo,
-    OperationState, Time,
+    DESCRIPTIONS, InfoUpdate, NonFatalError, OnInterrupt, Operation, OperationInfo, OperationState,
+    Time,
 };
 use crate::refusal::{Fault, Refusal};
 use crate::state::{Limits, State};
@@ -81,6 +82,9 @@ impl State {
         let described = operation.described || update.description.is_some();
         let mut info = updated(&operation.info, update);
         let end = match verdict {
+            Verdict::Completed(_) if operation.state == OperationState::Reverting => {
+                step_reverted(operation, &info)
+            }
             Verdict::Completed(result) => {
                 if !described {
                     info = info.described("Completed");
@@ -101,7 +105,10 @@ impl State {
             Verdict::Canceled => attempt_failed(operation, &info, Failure::canceled(), now),
             Verdict::Failed(failure) => attempt_failed(operation, &info, failure, now),
         };
-        Ok(Decision::done(vec![end]))
+        let completes =
+            matches!(&end, EventBody::Operation(event) if event.state == OperationState::Completed);
+        let progress = completes.then(|| self.flow_progress(operation)).flatten();
+        Ok(Decision::done([end].into_iter().chain(progress).collect()))
     }
 
     /// What becomes of everything that an executor was carrying out and does not go on with.
@@ -121,13 +128,7 @@ impl State {
     pub(super) fn leased(&self, lease: Lease) -> Result<&Arc<Operation>, Refusal> {
         self.operations
             .get(&lease.sequence)
-            .filter(|operation| {
-                let runs = matches!(
-                    operation.state,
-                    OperationState::Running | OperationState::Canceling
-                );
-                runs && operation.attempt == lease.attempt
-            })
+            .filter(|operation| operation.is_held() && operation.attempt == lease.attempt)
             .ok_or(Refusal::StaleLease)
     }
 }
@@ -138,6 +139,7 @@ fn quiet(events: Vec<EventBody>) -> Decision {
         events,
         answer: Answer::Reply(Reply::Done),
         frees: false,
+        postpone: Vec::new(),
     }
 }
 
@@ -145,6 +147,7 @@ pub(super) fn interrupted(operation: &Operation) -> EventBody {
     let interruption = operation.interruptions + 1;
     let info = &operation.info;
     match operation.request.on_interrupt {
+        _ if operation.state == OperationState::Reverting => revert_interrupted(operation),
         _ if operation.state == OperationState::Canceling => canceled(operation, info),
         OnInterrupt::Retry if interruption < LAST_INTERRUPTION => {
             let info = info.waiting_again();
@@ -169,6 +172,9 @@ pub(super) fn attempt_failed(
     failure: Failure,
     since: Steady,
 ) -> EventBody {
+    if operation.state == OperationState::Reverting {
+        return revert_failed(operation, info, failure);
+    }
     let failures = operation.attempt - operation.interruptions;
     let retry = operation
         .request
@@ -179,10 +185,7 @@ pub(super) fn attempt_failed(
         return failed(operation, info, failure);
     };
     let mut info = info.waiting_again();
-    info.last_error = LastError {
-        code: failure.code,
-        message: failure.message.clone(),
-    };
+    info.last_error = (&failure).into();
     let ms = retry.delay_ms(failures);
     let change = Change::AttemptFailed {
         failure,

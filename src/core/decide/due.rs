@@ -11,17 +11,23 @@ use crate::event::{Change, Cursor, EventBody};
 use crate::failure::Failure;
 use crate::json::Json;
 use crate::operation::{Operation, OperationState};
+use crate::queue::Turn;
 use crate::refusal::{Reason, Refusal};
 use crate::state::{Executor, State};
+
+/// The turn behind all others.
+const LAST: Turn = (Cursor::MAX, Cursor::MAX);
 
 impl State {
     /// The events of the next step that nobody has to ask for; none if nothing is left to do.
     pub(super) fn next_step(&self, now: Moment) -> Option<Vec<EventBody>> {
         if let Some(sequence) = self.doomed.get_min() {
-            return Some(vec![skipped(&self.operations[sequence])]);
+            let operation = &self.operations[sequence];
+            return Some(self.with_steps(operation, skipped(operation)));
         }
         if let Some(sequence) = self.cancels.get_min() {
-            return Some(vec![canceled_with_parent(&self.operations[sequence])]);
+            let operation = &self.operations[sequence];
+            return Some(self.with_steps(operation, canceled_with_parent(operation)));
         }
         if let Some((_, sequence)) = self.wall.get_min().filter(|(time, _)| *time <= now.wall) {
             return Some(self.time_has_come(&self.operations[sequence], now));
@@ -35,7 +41,11 @@ impl State {
         if let Some(sequence) = self.placeable.get_min() {
             return Some(self.placed(&self.operations[sequence]));
         }
-        self.next_start(now).map(|event| vec![event])
+        if let Some(flow) = self.flows_due.get_min() {
+            return Some(self.flow_goes_on(&self.operations[flow]));
+        }
+        let next = self.next_revert(now).or_else(|| self.next_start(now));
+        next.map(|event| vec![event])
     }
 
     /// The moment has come that a scheduled or waiting operation was looking to.
@@ -43,7 +53,7 @@ impl State {
         let is_late = |time| time <= now.wall;
         if operation.request.start_before().is_some_and(is_late) {
             let failure = Failure::start_deadline_passed();
-            return vec![failed(operation, &operation.info, failure)];
+            return self.with_steps(operation, failed(operation, &operation.info, failure));
         }
         let mut events = self.placed(operation);
         let stays =
@@ -66,7 +76,8 @@ impl State {
         let waits = operation.outstanding().iter().any(|other| !other.is_placed);
         match self.judge(&operation.request.claims) {
             Err(Refusal::ClaimHeld { reasons }) if !waits => {
-                vec![failed(operation, &operation.info, conflict(&reasons))]
+                let end = failed(operation, &operation.info, conflict(&reasons));
+                self.with_steps(operation, end)
             }
             _ => vec![EventBody::Placed {
                 sequence: operation.subject.sequence,
@@ -79,7 +90,18 @@ impl State {
         let request = &operation.request;
         operation.outstanding().is_empty()
             && self.judge(&request.claims).is_ok_and(|free| free)
-            && self.starter(operation).is_some()
+            && (operation.is_flow() || self.starter(operation).is_some())
+    }
+
+    /// The start of an operation; its end, if it takes of a result what is not there.
+    fn start(&self, operation: &Operation, executor: &Executor, now: Moment) -> EventBody {
+        let request = &operation.request;
+        if request.step().is_some_and(|step| step.takes_results)
+            && let Err(failure) = self.bound(operation, &request.kwargs)
+        {
+            return failed(operation, &operation.info, failure);
+        }
+        started(operation, executor.name.clone(), now.steady)
     }
 
     /// The executor that takes an operation at once, that is behind all others in the queues and
@@ -88,7 +110,7 @@ impl State {
         let (subject, weight) = (&operation.subject, operation.request.weight());
         let executor = self.free_executor(&subject.method_name, operation.request.version);
         let executor = executor.ok()?;
-        let fits = self.capacity.fits(Cursor::MAX, weight);
+        let fits = self.capacity.fits(LAST, weight);
         let is_next = self.next_on(executor, self.most()).is_none()
             && (weight == 0 || self.capacity.reserve.is_some() || !self.is_any_ready());
         (fits && is_next).then_some(executor)
@@ -116,12 +138,12 @@ impl State {
             return Some(EventBody::CapacityReserved { sequence: None });
         }
         let oldest = self.next_of_all(u32::MAX)?;
-        let first = self.at_place(oldest.0);
-        let reserved = self.capacity.reserve.map(|reserve| reserve.place);
-        let start = |(place, executor): (Cursor, &Executor)| {
-            started(self.at_place(place), executor.name.clone(), now.steady)
+        let first = &self.operations[&oldest.0.1];
+        let reserved = self.capacity.reserve.map(Reserve::turn);
+        let start = |((_, sequence), executor): (Turn, &Executor)| {
+            self.start(&self.operations[&sequence], executor, now)
         };
-        if reserved.is_none_or(|place| oldest.0 <= place) {
+        if reserved.is_none_or(|turn| oldest.0 <= turn) {
             if self.capacity.fits(oldest.0, first.request.weight()) {
                 return Some(start(oldest));
             }
@@ -168,11 +190,11 @@ impl State {
 
     /// The most that an operation may weigh that is younger than the one weight is kept for.
     fn most(&self) -> u32 {
-        self.capacity.most(self.capacity.allowance(Cursor::MAX))
+        self.capacity.most(self.capacity.allowance(LAST))
     }
 
-    /// The oldest place of those that weigh at most `most` and that a free executor offers.
-    fn next_of_all(&self, most: u32) -> Option<(Cursor, &Executor)> {
+    /// The oldest turn of those that weigh at most `most` and that a free executor offers.
+    fn next_of_all(&self, most: u32) -> Option<(Turn, &Executor)> {
         if self.ready.is_empty() {
             return None;
         }
@@ -180,11 +202,11 @@ impl State {
             .values()
             .filter(|executor| executor.is_free())
             .filter_map(|executor| Some((self.next_on(executor, most)?, executor)))
-            .min_by_key(|(place, _)| *place)
+            .min_by_key(|(turn, _)| *turn)
     }
 
-    /// The oldest place of those that weigh at most `most` and that this executor offers.
-    fn next_on(&self, executor: &Executor, most: u32) -> Option<Cursor> {
+    /// The oldest turn of those that weigh at most `most` and that this executor offers.
+    fn next_on(&self, executor: &Executor, most: u32) -> Option<Turn> {
         if self.ready.is_empty() {
             return None;
         }

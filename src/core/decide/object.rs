@@ -70,6 +70,7 @@ fn alone(event: EventBody) -> Decision {
         events: vec![event],
         answer: Answer::Reply(Reply::Done),
         frees: false,
+        postpone: Vec::new(),
     }
 }
 

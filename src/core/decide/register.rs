@@ -8,7 +8,7 @@ use super::{Answer, Decision, event, started};
 use crate::command::{After, Lease, Moment, Register, Registration, Reply};
 use crate::conditions::{Conditions, Dependency, FailedDependency, Retry};
 use crate::declaration::{Declaration, MethodKind};
-use crate::event::{Change, EventBody, OperationEvent};
+use crate::event::{Change, Cursor, EventBody, OperationEvent};
 use crate::json::Json;
 use crate::operation::{
     Claim, ClaimOperation, Operation, OperationInfo, OperationState, Parent, Request, Resource,
@@ -17,6 +17,14 @@ use crate::operation::{
 use crate::refusal::{Fault, Refusal};
 use crate::state::{Limits, State};
 use crate::template::{Members, name_fault, render};
+
+/// Where a new operation comes to stand.
+pub(super) struct Place {
+    /// In the order of registration.
+    pub(super) sequence: Cursor,
+    /// Under whom.
+    pub(super) parent: Option<Arc<Parent>>,
+}
 
 impl State {
     pub(super) fn decide_register(
@@ -30,7 +38,11 @@ impl State {
             return Ok(Decision::reply(Reply::Registered(registration)));
         }
         let failed = self.failed_dependency(&register)?;
-        let mut operation = self.new_operation(limits, register, now)?;
+        let place = Place {
+            sequence: self.head + 1,
+            parent: self.parent(limits, register.lease)?,
+        };
+        let mut operation = self.new_operation(limits, register, now, place)?;
         self.condition(&mut operation);
         let is_placed = operation.place() != 0;
         let is_judged = is_placed && failed.is_none();
@@ -56,11 +68,15 @@ impl State {
             events: vec![EventBody::Operation(registered), next],
             // It may be the one that freed weight is to be kept for.
             frees: starts && operation.request.weight() > 0,
+            postpone: Vec::new(),
         })
     }
 
     /// The first dependency of a request that ended in a state that is not allowed.
-    fn failed_dependency(&self, register: &Register) -> Result<Option<FailedDependency>, Refusal> {
+    pub(super) fn failed_dependency(
+        &self,
+        register: &Register,
+    ) -> Result<Option<FailedDependency>, Refusal> {
         for earlier in &register.after {
             if self.operation(&earlier.id).is_none() && earlier.ended.is_none() {
                 let id = earlier.id.clone();
@@ -99,7 +115,7 @@ impl State {
         {
             "version"
         } else if !request.kwargs.same_as(&register.kwargs)
-            || (!operation.state.is_done() && request.sealed() != register.sealed.as_ref())
+            || (!operation.state.has_ended() && request.sealed() != register.sealed.as_ref())
         {
             // Of one that has ended nobody knows the secrets any more.
             "kwargs"
@@ -112,11 +128,12 @@ impl State {
         })
     }
 
-    fn new_operation(
+    pub(super) fn new_operation(
         &self,
         limits: &Limits,
         register: Register,
         now: Moment,
+        place: Place,
     ) -> Result<Operation, Refusal> {
         let declaration = self
             .declaration(&register.method_name, register.version)
@@ -159,11 +176,11 @@ impl State {
             .start_at
             .is_some_and(|time| time > now.wall && !conditions.holds_schedule);
         let subject = Arc::new(Subject {
-            sequence: self.head + 1,
+            sequence: place.sequence,
             id,
             alert_name,
             method_name: declaration.name.clone(),
-            parent: self.parent(limits, register.lease)?,
+            parent: place.parent,
         });
         let request = Arc::new(Request {
             version: declaration.version,
@@ -207,6 +224,8 @@ impl State {
             retry.check("/retry")?;
         }
         Ok(Conditions {
+            steps: 0,
+            step: None,
             weight,
             start_at: register.start_at,
             start_before: register.start_before,
@@ -218,7 +237,7 @@ impl State {
         })
     }
 
-    fn dependencies(&self, after: &[After]) -> Vec<Dependency> {
+    pub(super) fn dependencies(&self, after: &[After]) -> Vec<Dependency> {
         let known = |earlier: &After| {
             let operation = self.operation(&earlier.id).or(earlier.ended.as_ref())?;
             Some(Dependency {
@@ -231,7 +250,7 @@ impl State {
     }
 
     /// The operation whose attempt registers another.
-    fn parent(
+    pub(super) fn parent(
         &self,
         limits: &Limits,
         lease: Option<Lease>,
@@ -254,7 +273,7 @@ impl State {
 }
 
 /// Checks the times between which it is to start.
-fn check_times(register: &Register, wall: Time) -> Result<(), Refusal> {
+pub(super) fn check_times(register: &Register, wall: Time) -> Result<(), Refusal> {
     let Some(before) = register.start_before else {
         return Ok(());
     };
@@ -307,18 +326,18 @@ impl Retry {
     }
 }
 
-fn invalid(fault: Fault) -> Refusal {
+pub(super) fn invalid(fault: Fault) -> Refusal {
     Refusal::Invalid {
         faults: vec![fault],
     }
 }
 
-const CLAIMS: &str = "claims of one operation";
+pub(super) const CLAIMS: &str = "claims of one operation";
 const TAGS: &str = "tags of one operation";
 const AFTER: &str = "operations that one follows";
 
 /// Checks what the caller named: id, claims, tags.
-fn check_names(limits: &Limits, register: &Register) -> Result<(), Refusal> {
+pub(super) fn check_names(limits: &Limits, register: &Register) -> Result<(), Refusal> {
     for (what, count, limit) in [
         (CLAIMS, register.claims.len(), limits.claims),
         (TAGS, register.tags.len(), limits.tags),
@@ -346,7 +365,7 @@ fn check_names(limits: &Limits, register: &Register) -> Result<(), Refusal> {
         let mut states = earlier.states.iter();
         let fault = if earlier.states.is_empty() {
             "must name at least one state"
-        } else if !states.all(|state| state.is_done()) {
+        } else if !states.all(|state| state.has_ended()) {
             "must be states of operations that are done: completed, failed, canceled, skipped"
         } else if register.after[..index]
             .iter()
@@ -392,21 +411,28 @@ fn merged_claims(
     added: &[Claim],
     faults: &mut Vec<Fault>,
 ) -> Vec<Claim> {
-    let mut strongest = BTreeMap::new();
-    let mut add = |resource: Arc<Resource>, operation: ClaimOperation| {
-        let held = strongest.entry(resource).or_insert(operation);
-        *held = operation.max(*held);
-    };
-    for template in &declaration.claims {
+    let declared = declaration.claims.iter().map(|template| {
         let id = render(&template.id, kwargs, faults);
         let resource = Resource {
             kind: template.kind.clone(),
             id: id.into(),
         };
-        add(resource.into(), template.operation);
-    }
-    for claim in added {
-        add(claim.resource.clone(), claim.operation);
+        (Arc::new(resource), template.operation)
+    });
+    let added = added
+        .iter()
+        .map(|claim| (claim.resource.clone(), claim.operation));
+    strongest(declared.chain(added))
+}
+
+/// One claim for each resource: the strongest.
+pub(super) fn strongest(
+    claims: impl Iterator<Item = (Arc<Resource>, ClaimOperation)>,
+) -> Vec<Claim> {
+    let mut strongest = BTreeMap::new();
+    for (resource, operation) in claims {
+        let held = strongest.entry(resource).or_insert(operation);
+        *held = operation.max(*held);
     }
     strongest
         .into_iter()
@@ -419,7 +445,7 @@ fn merged_claims(
 
 impl Operation {
     /// An operation that is just being registered.
-    fn new(
+    pub(super) fn new(
         subject: Arc<Subject>,
         request: Arc<Request>,
         state: OperationState,

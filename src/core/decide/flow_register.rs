@@ -1,0 +1,505 @@
+//! Deciding about the registration of a flow: all of its steps, or nothing of it.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use super::due::skip;
+use super::flow::never_started;
+use super::register::{CLAIMS, Place, check_names, check_times, invalid, strongest};
+use super::{Answer, Decision};
+use crate::command::{Moment, Register, RegisterFlow, RegisterStep, Registration, Reply};
+use crate::conditions::{Conditions, Step};
+use crate::event::{Change, Cursor, EventBody, OperationEvent};
+use crate::json::Json;
+use crate::operation::{
+    ClaimOperation, OnInterrupt, Operation, OperationInfo, OperationState, Parent, Request,
+    Resource, Stage, Subject,
+};
+use crate::refusal::{Fault, Refusal};
+use crate::state::{Limits, State};
+use crate::template::name_fault;
+
+/// What each step requires: the indices of others.
+type Requires = Vec<BTreeSet<usize>>;
+
+impl State {
+    pub(super) fn decide_register_flow(
+        &self,
+        limits: &Limits,
+        asked: RegisterFlow,
+        now: Moment,
+    ) -> Result<Decision, Refusal> {
+        let head = head(&asked);
+        check_names(limits, &head)?;
+        let requires = check_steps(limits, &asked)?;
+        if let Some(registration) = self.flow_registered_before(&asked, &requires, now)? {
+            return Ok(Decision::reply(Reply::Registered(registration)));
+        }
+        if self.operations.len() + asked.steps.len() >= limits.open_operations {
+            return Err(Refusal::LimitReached {
+                what: "open operations",
+                limit: limits.open_operations,
+            });
+        }
+        let failed = self.failed_dependency(&head)?;
+        let mut flow = self.new_flow(limits, &head, now)?;
+        let steps = self.new_steps(limits, &asked, &flow, requires, now)?;
+        set_claims(&mut flow, &steps);
+        self.condition(&mut flow);
+        if flow.place() != 0 && failed.is_none() {
+            self.judge(&flow.request.claims)?;
+        }
+        let all = std::iter::once(&flow).chain(&steps);
+        let mut events: Vec<_> = all.clone().map(registered).collect();
+        let mut postpone = Vec::new();
+        match failed {
+            Some(earlier) => {
+                events.extend(steps.iter().map(never_started));
+                events.push(skip(&flow, &earlier.id, earlier.state));
+            }
+            None => postpone.extend(all.map(|operation| operation.subject.sequence)),
+        }
+        Ok(Decision {
+            events,
+            answer: Answer::Registered(flow.subject.sequence),
+            frees: true,
+            postpone,
+        })
+    }
+
+    /// The answer to a flow under an id that is taken: the same again, or a refusal.
+    fn flow_registered_before(
+        &self,
+        asked: &RegisterFlow,
+        requires: &Requires,
+        now: Moment,
+    ) -> Result<Option<Registration>, Refusal> {
+        let Some(id) = &asked.id else {
+            return Ok(None);
+        };
+        let (flow, steps) = match (self.operation(id), &asked.ended) {
+            (Some(flow), _) => (flow, self.steps(flow).cloned().collect()),
+            (None, Some((flow, steps))) => (flow, steps.clone()),
+            (None, None) => return Ok(None),
+        };
+        let differs = if *flow.subject.method_name != *method_name(&asked.name) {
+            "method"
+        } else if !is_same(asked, requires, flow, &steps) {
+            "kwargs"
+        } else {
+            return Ok(Some(self.registration(flow, true, now)));
+        };
+        Err(Refusal::IdReused {
+            id: id.clone(),
+            differs,
+        })
+    }
+
+    fn new_flow(
+        &self,
+        limits: &Limits,
+        head: &Register,
+        now: Moment,
+    ) -> Result<Operation, Refusal> {
+        check_times(head, now.wall)?;
+        let own_name: Arc<str> = match &head.id {
+            Some(id) => format!("flow.task.{id}").into(),
+            None => format!("flow.task.{}", head.ulid).into(),
+        };
+        let subject = Subject {
+            sequence: self.head + 1,
+            id: head.id.clone().unwrap_or_else(|| own_name.clone()),
+            alert_name: own_name,
+            method_name: head.method_name.clone(),
+            parent: self.parent(limits, head.lease)?,
+        };
+        let conditions = Conditions {
+            start_at: head.start_at,
+            start_before: head.start_before,
+            after: self.dependencies(&head.after),
+            ..Conditions::default()
+        };
+        let starts_later = head.start_at.is_some_and(|time| time > now.wall);
+        let request = Request {
+            version: 1,
+            kwargs: Json::empty_object(),
+            claims: Vec::new(),
+            tags: head.tags.clone(),
+            registered_at: now.time,
+            registered_by: head.registered_by.clone(),
+            has_object: false,
+            cancelable: true,
+            on_interrupt: OnInterrupt::Retry,
+            conditions: Some(Box::new(conditions)),
+        };
+        let state = match starts_later {
+            true => OperationState::Scheduled,
+            false => OperationState::Waiting,
+        };
+        let info = OperationInfo::waiting();
+        Ok(Operation::new(subject.into(), request.into(), state, info))
+    }
+
+    /// The steps as operations, or everything that is wrong with any of them.
+    fn new_steps(
+        &self,
+        limits: &Limits,
+        asked: &RegisterFlow,
+        flow: &Operation,
+        requires: Requires,
+        now: Moment,
+    ) -> Result<Vec<Operation>, Refusal> {
+        let mut faults = Vec::new();
+        let mut steps = Vec::with_capacity(asked.steps.len());
+        let parent = Arc::new(Parent {
+            sequence: flow.subject.sequence,
+            id: flow.subject.id.clone(),
+        });
+        for (index, step) in asked.steps.iter().enumerate() {
+            let place = Place {
+                sequence: sequence_of(flow, index),
+                parent: Some(parent.clone()),
+            };
+            let register = step_register(asked, step, &flow.subject.id);
+            if name_fault(register.id.as_deref().unwrap_or_default()).is_some() {
+                let message = "the step's id, <flow id>.<name>, must have at most 200 characters";
+                faults.push(Fault::new(format!("/steps/{index}/name"), message));
+                continue;
+            }
+            match self.new_operation(limits, register, now, place) {
+                Ok(operation) => steps.push(operation),
+                Err(refusal) => faults.extend(faults_of_step(index, refusal)?),
+            }
+        }
+        if !faults.is_empty() {
+            return Err(Refusal::Invalid { faults });
+        }
+        let requires = ordered(&steps, requires)?;
+        for (index, (step, requires)) in steps.iter_mut().zip(requires).enumerate() {
+            let asked = &asked.steps[index];
+            let declaration = self.declaration(&asked.method_name, asked.version);
+            let revertible = declaration.is_some_and(|method| method.revertible);
+            let request = Arc::make_mut(&mut step.request);
+            request.conditions.get_or_insert_default().step = Some(Step {
+                requires: requires
+                    .into_iter()
+                    .map(|other| sequence_of(flow, other))
+                    .collect(),
+                revertible,
+                takes_results: asked.kwargs.takes_results(),
+            });
+        }
+        Ok(steps)
+    }
+}
+
+fn sequence_of(flow: &Operation, index: usize) -> Cursor {
+    flow.subject.sequence + 1 + index as Cursor
+}
+
+fn method_name(name: &str) -> Arc<str> {
+    format!("flow.{name}").into()
+}
+
+fn registered(operation: &Operation) -> EventBody {
+    EventBody::Operation(OperationEvent {
+        subject: operation.subject.clone(),
+        state: operation.state,
+        info: operation.info.clone(),
+        change: Change::Registered(operation.request.clone()),
+    })
+}
+
+/// The flow as the registration of an operation.
+fn head(asked: &RegisterFlow) -> Register {
+    let method = method_name(&asked.name);
+    Register {
+        id: asked.id.clone(),
+        start_at: asked.start_at,
+        start_before: asked.start_before,
+        after: asked.after.clone(),
+        lease: asked.lease,
+        tags: asked.tags.clone(),
+        ..Register::new(
+            &method,
+            Json::empty_object(),
+            &asked.ulid,
+            &asked.registered_by,
+        )
+    }
+}
+
+/// A step as the registration of an operation.
+fn step_register(asked: &RegisterFlow, step: &RegisterStep, flow: &str) -> Register {
+    let kwargs = step.kwargs.clone();
+    Register {
+        id: Some(format!("{flow}.{}", step.name).into()),
+        version: step.version,
+        retry: step.retry,
+        sealed: step.sealed.clone(),
+        ..Register::new(&step.method_name, kwargs, &asked.ulid, &asked.registered_by)
+    }
+}
+
+/// A refusal of a step as faults of the flow; what is no fault of the step stays a refusal.
+fn faults_of_step(index: usize, refusal: Refusal) -> Result<Vec<Fault>, Refusal> {
+    let at = |member: &str, message: String| {
+        Ok(vec![Fault::new(format!("/steps/{index}{member}"), message)])
+    };
+    match refusal {
+        Refusal::Invalid { faults } => Ok(faults
+            .into_iter()
+            .map(|fault| Fault {
+                pointer: format!("/steps/{index}{}", fault.pointer),
+                message: fault.message,
+            })
+            .collect()),
+        Refusal::MethodUnknown { .. } => at("/methodName", refusal.to_string()),
+        Refusal::WeightTooLarge { weight, capacity } => {
+            let message =
+                format!("its weight of {weight} is over the whole capacity of {capacity}");
+            at("/methodName", message)
+        }
+        Refusal::LimitReached { what, .. } if what == CLAIMS => at("", refusal.to_string()),
+        other => Err(other),
+    }
+}
+
+/// Checks names and references. Returns what each step requires, asked for or because it takes a
+/// result.
+fn check_steps(limits: &Limits, asked: &RegisterFlow) -> Result<Requires, Refusal> {
+    if asked.steps.is_empty() {
+        return Err(invalid(Fault::new("/steps", "must have at least one step")));
+    }
+    if asked.steps.len() > limits.flow_steps {
+        let limit = limits.flow_steps;
+        let message = format!("must have at most {limit} steps");
+        return Err(invalid(Fault::new("/steps", message)));
+    }
+    let mut faults = Vec::new();
+    if let Some(message) = name_fault(&asked.name) {
+        faults.push(Fault::new("/name", message));
+    }
+    let mut indices = BTreeMap::new();
+    for (index, step) in asked.steps.iter().enumerate() {
+        let pointer = format!("/steps/{index}/name");
+        if let Some(message) = name_fault(&step.name) {
+            faults.push(Fault::new(&pointer, message));
+        } else if step.name.contains('#') {
+            faults.push(Fault::new(
+                &pointer,
+                "must not contain #, behind which a part of a result is named",
+            ));
+        }
+        if let Some(earlier) = indices.insert(&*step.name, index) {
+            let message = format!("{:?} is the name of step {earlier}, too", step.name);
+            faults.push(Fault::new(pointer, message));
+        }
+        if let Some(retry) = &step.retry
+            && let Err(Refusal::Invalid { faults: found }) =
+                retry.check(&format!("/steps/{index}/retry"))
+        {
+            faults.extend(found);
+        }
+    }
+    let mut requires = Requires::with_capacity(asked.steps.len());
+    for (index, step) in asked.steps.iter().enumerate() {
+        requires.push(references(index, step, &indices, &mut faults));
+    }
+    if faults.is_empty() {
+        Ok(requires)
+    } else {
+        Err(Refusal::Invalid { faults })
+    }
+}
+
+/// The steps that a step names, in `requires` or by taking their results.
+fn references(
+    index: usize,
+    step: &RegisterStep,
+    indices: &BTreeMap<&str, usize>,
+    faults: &mut Vec<Fault>,
+) -> BTreeSet<usize> {
+    let mut named: Vec<(String, String)> = Vec::new();
+    for (at, other) in step.requires.iter().enumerate() {
+        named.push((format!("/steps/{index}/requires/{at}"), other.to_string()));
+    }
+    match step.kwargs.results() {
+        Ok(taken) => named.extend(
+            taken
+                .into_iter()
+                .map(|taken| (format!("/steps/{index}/kwargs{}", taken.place), taken.step)),
+        ),
+        Err(found) => faults.extend(found.into_iter().map(|fault| Fault {
+            pointer: format!("/steps/{index}/kwargs{}", fault.pointer),
+            message: fault.message,
+        })),
+    }
+    let mut requires = BTreeSet::new();
+    for (pointer, other) in named {
+        match indices.get(&*other) {
+            Some(other) => {
+                requires.insert(*other);
+            }
+            None => {
+                let message = format!("no step of the flow is named {other:?}");
+                faults.push(Fault::new(pointer, message));
+            }
+        }
+    }
+    requires
+}
+
+/// What each step requires, with those before it that it conflicts with. The order is that of the
+/// requirements, among equals as listed.
+fn ordered(steps: &[Operation], mut requires: Requires) -> Result<Requires, Refusal> {
+    let order = sorted(&requires).map_err(|circle| circle_refused(steps, &circle))?;
+    let mut lasts: BTreeMap<&Resource, Last> = BTreeMap::new();
+    for index in order {
+        for claim in &steps[index].request.claims {
+            let last = lasts.entry(&*claim.resource).or_default();
+            requires[index].extend(last.before(claim.operation));
+            last.push(index, claim.operation);
+        }
+    }
+    Ok(requires)
+}
+
+/// The last steps on a resource that others may have to wait for.
+#[derive(Default)]
+struct Last {
+    barrier: Option<usize>,
+    exclusive: Option<usize>,
+    /// Reads behind the last exclusive one.
+    reads: Vec<usize>,
+}
+
+impl Last {
+    /// Those that a claim waits for; they have waited for the others.
+    fn before(&self, operation: ClaimOperation) -> Vec<usize> {
+        match operation {
+            ClaimOperation::Read => self.barrier.into_iter().collect(),
+            _ => self
+                .exclusive
+                .into_iter()
+                .chain(self.reads.iter().copied())
+                .collect(),
+        }
+    }
+
+    fn push(&mut self, index: usize, operation: ClaimOperation) {
+        if operation == ClaimOperation::Read {
+            return self.reads.push(index);
+        }
+        self.exclusive = Some(index);
+        self.reads.clear();
+        if operation.is_barrier() {
+            self.barrier = Some(index);
+        }
+    }
+}
+
+/// The steps in an order in which each comes behind those that it requires, among equals as listed;
+/// those that require one another in a circle, if there are any.
+fn sorted(requires: &Requires) -> Result<Vec<usize>, Vec<usize>> {
+    let mut followers = vec![Vec::new(); requires.len()];
+    let mut unmet: Vec<usize> = requires.iter().map(BTreeSet::len).collect();
+    for (index, required) in requires.iter().enumerate() {
+        for other in required {
+            followers[*other].push(index);
+        }
+    }
+    let mut free: BTreeSet<usize> = (0..unmet.len())
+        .filter(|index| unmet[*index] == 0)
+        .collect();
+    let mut order = Vec::with_capacity(unmet.len());
+    while let Some(index) = free.pop_first() {
+        order.push(index);
+        for follower in &followers[index] {
+            unmet[*follower] -= 1;
+            if unmet[*follower] == 0 {
+                free.insert(*follower);
+            }
+        }
+    }
+    if order.len() == requires.len() {
+        return Ok(order);
+    }
+    let stuck = |index: &usize| unmet[*index] > 0;
+    let mut at = (0..unmet.len()).find(stuck).unwrap_or_default();
+    let mut way = Vec::new();
+    // Whoever is stuck requires somebody who is: following that leads into a circle.
+    while !way.contains(&at) {
+        way.push(at);
+        at = requires[at].iter().copied().find(stuck).unwrap_or(at);
+    }
+    let start = way
+        .iter()
+        .position(|index| *index == at)
+        .unwrap_or_default();
+    Err(way.split_off(start))
+}
+
+fn circle_refused(steps: &[Operation], circle: &[usize]) -> Refusal {
+    const NAMED: usize = 16;
+    let mut names: Vec<_> = circle
+        .iter()
+        .take(NAMED)
+        .map(|index| steps[*index].step_name())
+        .collect();
+    names.push(if circle.len() > NAMED {
+        "…"
+    } else {
+        names[0]
+    });
+    let message = format!(
+        "the steps require one another in a circle: {}",
+        names.join(" → ")
+    );
+    invalid(Fault::new(
+        format!("/steps/{}/requires", circle[0]),
+        message,
+    ))
+}
+
+/// A flow claims what its steps claim, for the strongest operation of each resource.
+fn set_claims(flow: &mut Operation, steps: &[Operation]) {
+    let claims = steps.iter().flat_map(|step| step.request.claims.iter());
+    let claims = strongest(claims.map(|claim| (claim.resource.clone(), claim.operation)));
+    let request = Arc::make_mut(&mut flow.request);
+    request.claims = claims;
+    request.conditions.get_or_insert_default().steps = steps.len() as u32;
+    let info = Arc::make_mut(&mut flow.info);
+    info.stage = Stage {
+        number: 0,
+        total: steps.len() as u32,
+    };
+}
+
+/// Whether a flow is asked for as it was registered.
+fn is_same(
+    asked: &RegisterFlow,
+    requires: &Requires,
+    flow: &Operation,
+    steps: &[Arc<Operation>],
+) -> bool {
+    let same = |(index, (asked, known)): (usize, (&RegisterStep, &Arc<Operation>))| {
+        let request = &known.request;
+        let mut required = requires[index]
+            .iter()
+            .map(|other| sequence_of(flow, *other));
+        known.step_name() == &*asked.name
+            && known.subject.method_name == asked.method_name
+            && asked
+                .version
+                .is_none_or(|version| version == request.version)
+            && request.kwargs.same_as(&asked.kwargs)
+            && (flow.state.has_ended() || request.sealed() == asked.sealed.as_ref())
+            && required.all(|other| {
+                request
+                    .step()
+                    .is_some_and(|step| step.requires.contains(&other))
+            })
+    };
+    asked.steps.len() == steps.len() && asked.steps.iter().zip(steps).enumerate().all(same)
+}
