@@ -47,7 +47,7 @@ fn refused() -> Vec<(Value, &'static [&'static str], &'static str)> {
             "agent.nonsense",
         ),
         (
-            flow(json!([with(a.clone(), json!({"version": 7}))])),
+            flow(json!([with(a, json!({"version": 7}))])),
             &["/steps/0/version"],
             "7",
         ),
