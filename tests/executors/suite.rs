@@ -4,9 +4,11 @@
 mod behaviour;
 mod world;
 
-use opstead_client::schema::{Operation, OperationState};
-use serde_json::json;
+use opstead_client::schema::params::FlowsRegisterParams;
+use opstead_client::schema::{AlertEvent, FlowStep, Operation, OperationState, to_json};
+use serde_json::{Value, json};
 
+use crate::program::NEVER;
 use world::{Place, World};
 
 /// Runs a story for an executor in each place.
@@ -44,6 +46,8 @@ everywhere! {
     the_interrupted_go_on_as_declared
     no_more_than_the_capacity_run
     a_query_is_answered
+    what_ran_is_reverted_with_its_past
+    a_revert_that_fails_waits_for_somebody
 }
 
 async fn a_result_is_kept_as_it_is(world: World) {
@@ -164,6 +168,62 @@ async fn a_query_is_answered(world: World) {
         .await
         .unwrap();
     assert_eq!(answer, "x?");
+}
+
+/// A flow of a step that completes and one that fails behind it.
+fn flow(first: Value) -> FlowsRegisterParams {
+    let step =
+        |name: &str, kwargs: &Value| FlowStep::new(name, "suite.run", to_json(kwargs).unwrap());
+    let last = json!({"do": "fail"});
+    let steps = vec![step("a", &first), step("b", &last).after("a")];
+    FlowsRegisterParams::new("story", steps).with_id("f")
+}
+
+async fn what_ran_is_reverted_with_its_past(world: World) {
+    let kwargs = json!({"do": "complete", "text": "[18446744073709551615]"});
+    world
+        .client
+        .register_flow(&flow(kwargs.clone()))
+        .await
+        .unwrap();
+    let failures = json!([["b", 3123]]);
+    let failed = json!({"id": "f.b", "kwargs": {"do": "fail"}, "result": null, "error": 3123,
+        "failures": failures});
+    assert_eq!(world.puppet.reverted().await, failed);
+    let completed = json!({"id": "f.a", "kwargs": kwargs, "result": "[18446744073709551615]",
+        "error": null, "failures": failures});
+    assert_eq!(world.puppet.reverted().await, completed);
+    let done = world.done("f").await;
+    assert_eq!(done.state, OperationState::Reverted);
+    assert_eq!(done.error.unwrap().code, 3123);
+}
+
+async fn a_revert_that_fails_waits_for_somebody(world: World) {
+    for (revert, code) in [("in use", 3124), ("panic", 2006)] {
+        let kwargs = json!({"do": "complete", "text": "1", "revert": revert});
+        let mut flow = flow(kwargs);
+        flow.id = Some(revert.to_owned());
+        let mut watch = world
+            .client
+            .watch(format!("flow.task.{revert}"))
+            .await
+            .unwrap();
+        world.client.register_flow(&flow).await.unwrap();
+        loop {
+            let alert = watch.wait_for_event(NEVER).await.unwrap();
+            if alert.event == AlertEvent::RevertFailed {
+                break;
+            }
+        }
+        let stuck = world.client.operation(revert).await.unwrap();
+        let details = stuck.error.unwrap().details().unwrap();
+        assert_eq!(
+            (&*details.reverts[0].step, details.reverts[0].code),
+            ("a", code)
+        );
+        world.client.skip(revert).await.unwrap();
+        assert_eq!(world.done(revert).await.state, OperationState::Reverted);
+    }
 }
 
 fn reason(operation: &Operation) -> String {

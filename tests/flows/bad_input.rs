@@ -23,7 +23,7 @@ fn refused() -> Vec<(Value, &'static [&'static str], &'static str)> {
     let long = step(&"x".repeat(201), "agent.make", &[]);
     vec![
         (flow(json!([])), &["/steps"], "at least one step"),
-        (flow(json!([a, a])), &["/steps/1/name"], "before"),
+        (flow(json!([a, a])), &["/steps/1/name"], "step 0"),
         (flow(json!([b])), &["/steps/0/requires/0"], "\"a\""),
         (
             flow(json!([step("a", "agent.make", &["b"]), b])),
@@ -47,7 +47,7 @@ fn refused() -> Vec<(Value, &'static [&'static str], &'static str)> {
             "agent.nonsense",
         ),
         (
-            flow(json!([with(a.clone(), json!({"version": 7}))])),
+            flow(json!([with(a, json!({"version": 7}))])),
             &["/steps/0/version"],
             "7",
         ),
@@ -156,11 +156,7 @@ async fn a_flow_is_a_registration() {
     let hold = json!({"id": "holds", "methodName": "diagnostic.wait",
         "claims": [{"type": "image", "id": "i", "operation": "delete"}]});
     manager.ok("operations.register", hold).await;
-    let deletes = json!({"id": "deletes", "name": "f", "steps": steps});
-    manager.ok("flows.register", deletes).await;
-    let reads =
-        json!([{"name": "a", "methodName": "storage.checkImage", "kwargs": {"image": "i"}}]);
-    let reads = json!({"name": "f", "steps": reads});
-    let conflict = manager.error("flows.register", reads).await;
+    let deletes = json!({"name": "f", "steps": steps});
+    let conflict = manager.error("flows.register", deletes).await;
     assert_eq!(conflict["data"]["reason"], "conflict", "{conflict}");
 }

@@ -59,9 +59,10 @@ impl Loop {
             return Ok(Vec::new());
         };
         let mut steps = Vec::new();
-        for id in ended.spawned() {
-            // One that was dismissed by itself is missing, and the flow then another.
-            steps.extend(self.ended(id, draft)?);
+        for step in &flow.steps {
+            // One that is not found makes it another flow.
+            let id = format!("{id}.{}", step.name);
+            steps.extend(self.ended(&id, draft)?);
         }
         flow.ended = Some((ended.clone(), steps.clone()));
         Ok(if steps.is_empty() { vec![ended] } else { steps })

@@ -5,6 +5,8 @@ use std::sync::Arc;
 
 use opstead_core::{Cursor, Failure, Json, Operation, OperationState, Outcome};
 
+use serde_json::json;
+
 use super::Loop;
 use crate::engine::attempts::Errand;
 use crate::engine::executor::{Past, StepFailure};
@@ -39,9 +41,36 @@ impl Loop {
             None => request.kwargs.clone(),
         };
         match request.step() {
-            Some(step) if step.takes_results => self.state.bound(operation, &kwargs),
+            Some(step) if step.takes_results => {
+                let bound = self.state.bound(operation, &kwargs)?;
+                self.check_bound(operation, &bound).map(|()| bound)
+            }
             _ => Ok(kwargs),
         }
+    }
+
+    /// Kwargs that take results are checked when these are there.
+    fn check_bound(&self, operation: &Operation, bound: &Json) -> Result<(), Failure> {
+        let (subject, request) = (&operation.subject, &operation.request);
+        let declaration = self
+            .state
+            .declaration(&subject.method_name, Some(request.version));
+        let faults = declaration.map(|declaration| self.handle.faults(declaration, bound));
+        let faults = faults.unwrap_or_default();
+        if faults.is_empty() {
+            return Ok(());
+        }
+        let told: Vec<String> = faults.iter().map(ToString::to_string).collect();
+        let members = faults
+            .iter()
+            .map(|fault| json!({"pointer": fault.pointer, "message": fault.message}));
+        let members: Vec<_> = members.collect();
+        let data = json!({"reason": "invalidParams", "retryable": false, "faults": members});
+        Err(Failure {
+            code: INVALID_PARAMS,
+            message: told.join("; ").into(),
+            data: Some(Json::from_value(&data).expect("a JSON value is JSON")),
+        })
     }
 
     fn past(&self, step: &Operation) -> Past {
@@ -70,6 +99,9 @@ impl Loop {
         }
     }
 }
+
+/// The code of an attempt whose kwargs are not what its method takes.
+const INVALID_PARAMS: i32 = -32602;
 
 /// The code of an attempt whose kwargs cannot be read.
 const STORAGE_FAILED: i32 = 1014;

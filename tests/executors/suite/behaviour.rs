@@ -7,9 +7,12 @@ use std::sync::Arc;
 use opstead::engine::executor as inside;
 use opstead_client as outside;
 use opstead_client::schema::params::InfoUpdate;
-use opstead_client::schema::{ErrorObject, Json, OperationDescription, Stage, to_json};
+use opstead_client::schema::{
+    ErrorObject, Json, OperationDescription, Stage, StepFailure, to_json,
+};
 use opstead_core as core;
 use serde::Deserialize;
+use serde_json::{Value, json};
 use tokio::sync::{Mutex, mpsc};
 
 /// The executor of the suite.
@@ -17,6 +20,7 @@ use tokio::sync::{Mutex, mpsc};
 pub(crate) struct Puppet {
     started: mpsc::UnboundedSender<String>,
     returned: mpsc::UnboundedSender<()>,
+    reverted: mpsc::UnboundedSender<Value>,
     pub(crate) declarations: Arc<Vec<Arc<core::Declaration>>>,
 }
 
@@ -24,12 +28,18 @@ pub(crate) struct Puppet {
 pub(crate) struct Strings {
     started: Mutex<mpsc::UnboundedReceiver<String>>,
     returned: Mutex<mpsc::UnboundedReceiver<()>>,
+    reverted: Mutex<mpsc::UnboundedReceiver<Value>>,
 }
 
 impl Strings {
     /// The id of the next operation that it began.
     pub(crate) async fn started(&self) -> String {
         self.started.lock().await.recv().await.unwrap()
+    }
+
+    /// What it was told with the next revert.
+    pub(crate) async fn reverted(&self) -> Value {
+        self.reverted.lock().await.recv().await.unwrap()
     }
 
     /// A stubborn attempt has returned.
@@ -42,14 +52,17 @@ impl Puppet {
     pub(crate) fn new(declarations: Vec<Arc<core::Declaration>>) -> (Self, Strings) {
         let (started, starts) = mpsc::unbounded_channel();
         let (returned, returns) = mpsc::unbounded_channel();
+        let (reverted, reverts) = mpsc::unbounded_channel();
         let puppet = Self {
             started,
             returned,
+            reverted,
             declarations: Arc::new(declarations),
         };
         let strings = Strings {
             started: Mutex::new(starts),
             returned: Mutex::new(returns),
+            reverted: Mutex::new(reverts),
         };
         (puppet, strings)
     }
@@ -60,6 +73,37 @@ struct Wish {
     r#do: String,
     #[serde(default)]
     text: String,
+    /// What is to become of a revert: nothing is that it succeeds.
+    #[serde(default)]
+    revert: String,
+}
+
+/// What a revert is told, and an attempt of it does.
+fn undo(
+    puppet: &Puppet,
+    id: &str,
+    kwargs: &str,
+    outcome: Result<&str, i32>,
+    failures: Vec<(String, i32)>,
+) -> Result<(), ErrorObject> {
+    let wish: Wish = serde_json::from_str(kwargs).unwrap();
+    let told = json!({
+        "id": id,
+        "kwargs": serde_json::from_str::<Value>(kwargs).unwrap(),
+        "result": outcome.ok(),
+        "error": outcome.err(),
+        "failures": failures,
+    });
+    puppet.reverted.send(told).unwrap();
+    match wish.revert.as_str() {
+        "" => Ok(()),
+        "panic" => panic!("as asked"),
+        other => Err(ErrorObject {
+            code: 3124,
+            message: other.to_owned(),
+            data: None,
+        }),
+    }
 }
 
 /// What an attempt may say, in either place.
@@ -201,6 +245,27 @@ impl inside::Executor for Puppet {
         })
     }
 
+    fn revert(
+        &self,
+        task: inside::TaskContext,
+        arguments: core::Json,
+        past: inside::Past,
+    ) -> inside::Undoing<'_> {
+        Box::pin(async move {
+            let outcome = past.outcome.as_ref();
+            let outcome = outcome.map(core::Json::as_str).map_err(|error| error.code);
+            let failures = past.failures.iter();
+            let failures = failures.map(|failed| (failed.step.to_string(), failed.failure.code));
+            let id = task.operation_id();
+            let undone = undo(self, id, arguments.as_str(), outcome, failures.collect());
+            undone.map_err(|error| core::Failure {
+                code: error.code,
+                message: error.message.into(),
+                data: None,
+            })
+        })
+    }
+
     fn query(&self, _: inside::QueryContext, arguments: core::Json) -> inside::Work<'_> {
         Box::pin(async move { Ok(answer(arguments.as_str()).into()) })
     }
@@ -211,12 +276,34 @@ impl outside::Executor for Puppet {
         perform(self, task, kwargs.get()).await
     }
 
+    async fn revert(
+        &self,
+        task: outside::Task,
+        kwargs: Json,
+        outcome: Result<Json, ErrorObject>,
+        failures: Vec<StepFailure>,
+    ) -> Result<(), ErrorObject> {
+        let outcome = outcome.as_ref();
+        let outcome = outcome
+            .map(|result| result.get())
+            .map_err(|error| error.code);
+        let failures = failures.iter();
+        let failures = failures.map(|failed| (failed.step.clone(), failed.code));
+        undo(
+            self,
+            task.operation_id(),
+            kwargs.get(),
+            outcome,
+            failures.collect(),
+        )
+    }
+
     async fn query(&self, _: &str, kwargs: Json) -> Result<Json, ErrorObject> {
         Ok(answer(kwargs.get()))
     }
 }
 
 fn answer(kwargs: &str) -> Json {
-    let kwargs: serde_json::Value = serde_json::from_str(kwargs).unwrap();
+    let kwargs: Value = serde_json::from_str(kwargs).unwrap();
     to_json(&format!("{}?", kwargs["word"].as_str().unwrap())).unwrap()
 }

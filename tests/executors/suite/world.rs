@@ -170,6 +170,7 @@ async fn attach(client: &Client, puppet: Puppet) -> Attachment {
 fn declarations() -> Vec<MethodDeclaration> {
     let operation = |name: &str| MethodDeclaration {
         cancelable: true,
+        revertible: true,
         on_interrupt: InterruptPolicy::Retry,
         ..MethodDeclaration::new(name, MethodKind::Operation, "Does as it is told.")
     };
@@ -209,7 +210,7 @@ fn inside(method: &MethodDeclaration) -> Declaration {
         retry: None,
         attempt_timeout_ms: method.attempt_timeout_ms,
         holds_schedule: false,
-        revertible: false,
+        revertible: method.revertible,
         secrets: Vec::new(),
     }
 }
@@ -227,7 +228,6 @@ fn limits() -> opstead_client::schema::Limits {
         dependencies: 8,
         flow_steps: 8,
         children: 8,
-        flow_steps: 8,
         capacity: 8,
         result_bytes: 1 << 20,
         report_bytes: 1 << 16,
