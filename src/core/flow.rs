@@ -11,6 +11,7 @@ use imbl::OrdSet;
 
 use crate::conditions::{Revert, Step};
 use crate::event::Cursor;
+use crate::failure::Failure;
 use crate::operation::{Operation, OperationState};
 use crate::places::Standing;
 use crate::state::State;
@@ -81,6 +82,15 @@ impl Operation {
     /// Whether it is a step of a flow.
     pub fn is_step(&self) -> bool {
         self.request.step().is_some()
+    }
+
+    /// The failure that stands while it has not ended: why a flow is reverted, or why a step could
+    /// not be.
+    pub fn failure(&self) -> Option<&Failure> {
+        match self.revert() {
+            Some(Revert::Failed(failure)) => Some(failure),
+            _ => self.course.as_ref()?.failure.as_ref(),
+        }
     }
 
     /// Where a flow is. Of one that has ended it says nothing of use.
@@ -258,9 +268,10 @@ impl State {
 
     /// Brings a flow in line with what has happened to one of its steps.
     pub(crate) fn follow_step(&mut self, step: &Operation, before: Standing, after: Standing) {
-        let (Some(flow), sequence) = (step.flow(), step.subject.sequence) else {
+        let Some(flow) = step.flow().filter(|_| step.is_step()) else {
             return;
         };
+        let sequence = step.subject.sequence;
         let entry = self.flow_mut(flow);
         if before.state == OperationState::Waiting {
             entry.waiting.remove(&sequence);
@@ -360,12 +371,5 @@ impl State {
 
     fn flow_mut(&mut self, flow: Cursor) -> &mut Flow {
         self.flows.get_mut(&flow).expect("an open step has a flow")
-    }
-}
-
-impl Operation {
-    /// stub
-    pub fn failure(&self) -> Option<&crate::failure::Failure> {
-        self.course.as_ref()?.failure.as_ref()
     }
 }

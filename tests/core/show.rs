@@ -179,6 +179,9 @@ fn operation_event(event: &OperationEvent) -> String {
         Change::Postponed => id.to_string(),
         Change::Started {
             attempt, executor, ..
+        }
+        | Change::Reverting {
+            attempt, executor, ..
         } => format!("{id} attempt {attempt} by {executor}"),
         Change::AttemptFailed {
             failure: why,
@@ -189,12 +192,23 @@ fn operation_event(event: &OperationEvent) -> String {
         Change::Progressed { .. } if event.state == OperationState::Canceling => {
             format!("{id}, still canceling | {info}")
         }
-        Change::Progressed { .. } | Change::Retrying | Change::CancelRequested => {
+        Change::Progressed { .. }
+        | Change::Retrying
+        | Change::CancelRequested
+        | Change::FlowStarted
+        | Change::RevertRetried
+        | Change::Reverted => {
             format!("{id} | {info}")
         }
         Change::ErrorRecorded(error) => format!("{id} {} | {info}", failure(&error.failure)),
         Change::Completed(result) => format!("{id} {} | {info}", result.as_str()),
-        Change::Failed(error) | Change::Canceled(error) | Change::Skipped(error) => {
+        Change::Failed(error)
+        | Change::Canceled(error)
+        | Change::Skipped(error)
+        | Change::FlowReverting(error)
+        | Change::RevertFailed(error)
+        | Change::FlowRevertFailed(error)
+        | Change::FlowReverted(error) => {
             format!("{id} {} | {info}", failure(error))
         }
     }
@@ -405,7 +419,12 @@ fn operation(operation: &Operation) -> Vec<String> {
     }
     match &operation.outcome {
         Some(Outcome::Completed(result)) => lines.push(format!("result {}", result.as_str())),
-        Some(Outcome::Failed(error) | Outcome::Canceled(error) | Outcome::Skipped(error)) => {
+        Some(
+            Outcome::Failed(error)
+            | Outcome::Canceled(error)
+            | Outcome::Skipped(error)
+            | Outcome::Reverted(error),
+        ) => {
             lines.push(format!("error {}", failure(error)));
         }
         None => {}

@@ -68,7 +68,7 @@ impl World {
                 self.forget_purged(event);
             }
             for operation in &executed.ended {
-                assert!(operation.state.is_done() && operation.outcome.is_some());
+                assert!(operation.is_done() && operation.outcome.is_some());
                 let id = operation.subject.id.clone();
                 let before = self.archive.insert(id, operation.clone());
                 assert!(before.is_none(), "{operation:?} has ended twice");

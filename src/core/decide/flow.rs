@@ -135,20 +135,14 @@ impl State {
 
     /// Why a flow is reverted: its first failure, or that somebody canceled it.
     fn first_failure(&self, flow: &Operation) -> Failure {
-        if let Some(known) = flow
-            .course
-            .as_ref()
-            .and_then(|course| course.failure.as_ref())
-        {
-            return known.clone();
-        }
-        if flow.state == OperationState::Canceling {
-            return Failure::canceled();
-        }
         let first = flow.failed_steps().first();
         let first = first.and_then(|sequence| self.operations.get(sequence));
+        let was_canceled = flow.state == OperationState::Canceling
+            || flow
+                .failure()
+                .is_some_and(|known| known.code == Failure::CANCELED);
         match first.and_then(|step| step.outcome.as_ref()) {
-            Some(Outcome::Failed(failure)) => failure.clone(),
+            Some(Outcome::Failed(failure)) if !was_canceled => failure.clone(),
             _ => Failure::canceled(),
         }
     }

@@ -10,7 +10,7 @@ use super::{Answer, Decision};
 use crate::command::{Moment, Register, RegisterFlow, RegisterStep, Registration, Reply};
 use crate::conditions::{Conditions, Step};
 use crate::event::{Change, Cursor, EventBody, OperationEvent};
-use crate::json::Json;
+use crate::json::{Json, steps as path};
 use crate::operation::{
     ClaimOperation, OnInterrupt, Operation, OperationInfo, OperationState, Parent, Request,
     Resource, Stage, Subject,
@@ -95,6 +95,36 @@ impl State {
         })
     }
 
+    /// Secrets are not taken from results, which everybody can read.
+    fn secret_faults(&self, index: usize, step: &RegisterStep) -> Vec<Fault> {
+        let Some(declaration) = self.declaration(&step.method_name, step.version) else {
+            return Vec::new();
+        };
+        // One within the other, whichever is the larger.
+        let meets = |place: &str, secret: &Arc<str>| {
+            place.is_empty()
+                || path(place)
+                    .zip(path(secret))
+                    .all(|(one, other)| one == other)
+        };
+        let taken = step.kwargs.results().unwrap_or_default().into_iter();
+        taken
+            .filter(|taken| {
+                declaration
+                    .secrets
+                    .iter()
+                    .any(|secret| meets(&taken.place, secret))
+            })
+            .map(|taken| {
+                let pointer = format!("/steps/{index}/kwargs{}", taken.place);
+                Fault::new(
+                    pointer,
+                    "is a secret: it cannot be taken from a result, which is shown",
+                )
+            })
+            .collect()
+    }
+
     fn new_flow(
         &self,
         limits: &Limits,
@@ -166,6 +196,7 @@ impl State {
                 faults.push(Fault::new(format!("/steps/{index}/name"), message));
                 continue;
             }
+            faults.extend(self.secret_faults(index, step));
             match self.new_operation(limits, register, now, place) {
                 Ok(operation) => steps.push(operation),
                 Err(refusal) => faults.extend(faults_of_step(index, refusal)?),

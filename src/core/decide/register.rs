@@ -22,7 +22,7 @@ use crate::template::{Members, name_fault, render};
 pub(super) struct Place {
     /// In the order of registration.
     pub(super) sequence: Cursor,
-    /// Under whom.
+    /// The flow that it is a step of.
     pub(super) parent: Option<Arc<Parent>>,
 }
 
@@ -40,7 +40,7 @@ impl State {
         let failed = self.failed_dependency(&register)?;
         let place = Place {
             sequence: self.head + 1,
-            parent: self.parent(limits, register.lease)?,
+            parent: None,
         };
         let mut operation = self.new_operation(limits, register, now, place)?;
         self.condition(&mut operation);
@@ -180,7 +180,10 @@ impl State {
             id,
             alert_name,
             method_name: declaration.name.clone(),
-            parent: place.parent,
+            parent: match place.parent {
+                Some(flow) => Some(flow),
+                None => self.parent(limits, register.lease)?,
+            },
         });
         let request = Arc::new(Request {
             version: declaration.version,

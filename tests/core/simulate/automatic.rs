@@ -41,7 +41,15 @@ impl Judge<'_> {
             | Change::Started { .. }
             | Change::Progressed { .. }
             | Change::ErrorRecorded(_)
-            | Change::Completed(_) => false,
+            | Change::Completed(_)
+            | Change::FlowStarted
+            | Change::FlowReverting(_)
+            | Change::Reverting { .. }
+            | Change::RevertFailed(_)
+            | Change::RevertRetried
+            | Change::Reverted
+            | Change::FlowRevertFailed(_)
+            | Change::FlowReverted(_) => false,
         };
         assert!(is_needed, "without need: {event:?}");
     }

@@ -150,6 +150,10 @@ impl Judge<'_> {
                 keep_ms: None,
             } => Due::Events(self.due_interruptions(executor, &[])),
             Order::Detach { .. } => Due::Events(Vec::new()),
+            // Flows have scripts of their own.
+            Order::RegisterFlow(_) | Order::RetryRevert { .. } | Order::SkipRevert { .. } => {
+                unreachable!("no flow is registered here")
+            }
             Order::Continue => Due::Wake,
             Order::SetCapacity { .. }
             | Order::Resize { .. }
@@ -356,6 +360,7 @@ impl Judge<'_> {
             Change::Progressed { .. } | Change::ErrorRecorded(_) => &[Running, Canceling],
             Change::Completed(_) => &[Running, Canceling],
             Change::Failed(_) => &[Waiting, Scheduled, Running, Canceling],
+            _ => unreachable!("no flow is registered here"),
         };
         assert!(
             allowed.contains(&known.state),
@@ -375,7 +380,7 @@ impl Judge<'_> {
         };
         assert_eq!(event.state, becomes);
         let stage = event.info.stage;
-        assert!(stage.total > 0 && (stage.number == stage.total) == becomes.is_done());
+        assert!(stage.total > 0 && (stage.number == stage.total) == becomes.has_ended());
         let was = known.state;
         known.state = becomes;
         known.info = event.info.clone();
@@ -414,7 +419,7 @@ impl Judge<'_> {
             Change::Canceled(_) if was != Canceling => self.model.disown(place),
             _ => {}
         }
-        if becomes.is_done() {
+        if becomes.has_ended() {
             self.model.end(place, cursor);
         }
     }
