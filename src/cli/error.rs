@@ -12,6 +12,7 @@ use serde_json::json;
 
 use super::exit::Exit;
 use super::failure;
+use super::flow_file::FileFault;
 use super::output::note;
 use super::reasons;
 use super::stopped::JournalFault;
@@ -40,6 +41,19 @@ pub(super) enum CliError {
     /// The daemon refused, and the command knows what helps.
     #[error("{refusal}")]
     Advised { refusal: ErrorObject, hint: String },
+    /// A file does not say what it should.
+    #[error("{}", in_file(.name, .faults))]
+    File {
+        name: String,
+        faults: Vec<FileFault>,
+    },
+    /// The daemon refused what a file says.
+    #[error("{refusal}")]
+    FileRefused {
+        refusal: ErrorObject,
+        name: String,
+        faults: Vec<FileFault>,
+    },
     /// A place in a log was given that is not the daemon's.
     #[error("that is another log: the daemon's is {present}, not {given}")]
     OtherLog {
@@ -105,6 +119,7 @@ impl CliError {
             // Its data is foreign JSON, so it goes through no value of ours.
             Self::Daemon(Error::Refused(error))
             | Self::Advised { refusal: error, .. }
+            | Self::FileRefused { refusal: error, .. }
             | Self::OtherLog { refusal: error, .. } => return document(error),
             Self::Daemon(Error::CursorExpired { oldest_cursor }) => {
                 let message = self.to_string();
@@ -135,12 +150,12 @@ impl CliError {
                 Error::Protocol(_) => ("notUnderstood", false),
                 _ => ("failed", false),
             },
-            Self::Usage { .. } => ("usage", false),
+            Self::Usage { .. } | Self::File { .. } => ("usage", false),
             Self::Unanswered { .. } => ("unanswered", true),
             Self::Gone { .. } | Self::Away { .. } => ("gone", true),
             Self::NoEvent { .. } => ("noEvent", true),
             Self::OtherLog { .. } => ("cursorUnknown", false),
-            Self::Advised { .. } => ("refused", false),
+            Self::Advised { .. } | Self::FileRefused { .. } => ("refused", false),
             Self::Journal(fault) => fault.reason(),
             Self::Interrupted { .. } => ("interrupted", true),
             Self::Demo(_) | Self::System(_) => ("failed", false),
@@ -166,6 +181,25 @@ impl CliError {
                 return Told {
                     hint,
                     ..tell_refusal(refusal)
+                };
+            }
+            Self::FileRefused {
+                refusal,
+                name,
+                faults,
+            } => {
+                return Told {
+                    details: told_in_file(name, faults),
+                    hint: FILE_HINT.to_owned(),
+                    ..tell_refusal(refusal)
+                };
+            }
+            Self::File { name, faults } => {
+                return Told {
+                    exit: Exit::Usage,
+                    sentence: format!("opstead: {name} is not as it should be."),
+                    details: told_in_file(name, faults),
+                    hint: FILE_HINT.to_owned(),
                 };
             }
             Self::Daemon(error) => exit_and_hint_of(error),
@@ -201,6 +235,20 @@ impl CliError {
             hint: hint.to_owned(),
         }
     }
+}
+
+const FILE_HINT: &str = "opstead flow --help shows how a flow is written";
+
+/// Every fault on a line, where editors and people look for it: `deploy.toml:3:7: …`.
+fn told_in_file(name: &str, faults: &[FileFault]) -> Vec<String> {
+    let line = |fault: &FileFault| format!("  {name}:{fault}");
+    faults.iter().map(line).collect()
+}
+
+/// All of it in one sentence.
+fn in_file(name: &str, faults: &[FileFault]) -> String {
+    let faults: Vec<String> = faults.iter().map(ToString::to_string).collect();
+    format!("{name} is not as it should be: {}", faults.join("; "))
 }
 
 /// One of the program's own, as JSON. Its code is the exit code, which is none of the daemon's.

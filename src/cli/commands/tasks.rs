@@ -99,7 +99,7 @@ fn lines(
         let state = operation.map(|found| words::state(found.state));
         let progress = operation.map(|found| match found.reasons.is_empty() {
             true => words::progress(&found.operation_info),
-            false => reasons::brief(found),
+            false => reasons::brief(&found.reasons, found.start_at),
         });
         vec![
             task.id.as_str().into(),
