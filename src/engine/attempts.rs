@@ -241,11 +241,14 @@ impl Attempts {
         self.running.remove(&sequence);
     }
 
-    /// Takes progress of an attempt outside in; the loop looks at it next.
-    pub(super) fn note(&self, lease: Lease, update: InfoUpdate) {
-        if let Some(attempt) = self.get(lease) {
-            attempt.reports().progress(update, self.clock.uptime());
-        }
+    /// Takes progress of an attempt outside in; the loop looks at it next. Gives it back if nothing
+    /// is known of the attempt.
+    pub(super) fn note(&self, lease: Lease, update: InfoUpdate) -> Result<(), InfoUpdate> {
+        let Some(attempt) = self.get(lease) else {
+            return Err(update);
+        };
+        attempt.reports().progress(update, self.clock.uptime());
+        Ok(())
     }
 
     /// Tells an attempt to stop and waits for it no longer: whatever it still says is stale.

@@ -17,6 +17,29 @@ pub const MESSAGE_KEYWORD: &str = "errorMessage";
 /// A future that an executor returns.
 pub type Work<'a> = Pin<Box<dyn Future<Output = Result<Json, Failure>> + Send + 'a>>;
 
+/// A future that undoes something.
+pub type Undoing<'a> = Pin<Box<dyn Future<Output = Result<(), Failure>> + Send + 'a>>;
+
+/// What has become of an operation that is to be reverted, and why.
+#[derive(Clone, Debug)]
+pub struct Past {
+    /// What it returned, or the error that it ended with.
+    pub outcome: Result<Json, Failure>,
+    /// All that failed in its flow, in the order in which it did.
+    pub failures: Vec<StepFailure>,
+}
+
+/// A step of a flow that failed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StepFailure {
+    /// Its name in the flow.
+    pub step: Arc<str>,
+    /// Its id.
+    pub operation_id: Arc<str>,
+    /// Why.
+    pub failure: Failure,
+}
+
 /// Carries out the methods of one subsystem.
 pub trait Executor: Send + Sync + 'static {
     /// Its name, which for a built-in one is that of its subsystem.
@@ -32,6 +55,16 @@ pub trait Executor: Send + Sync + 'static {
     /// [`Failure::canceled`], whatever else it returns stands. Blocking work belongs on
     /// `tokio::task::spawn_blocking`.
     fn execute(&self, task: TaskContext, arguments: Json) -> Work<'_>;
+
+    /// Undoes whatever the attempts of an operation have done, also if it failed, and nothing else;
+    /// only for methods that are declared as revertible. It may be asked to do so again after a
+    /// crash, so what is undone already is no failure.
+    fn revert(&self, task: TaskContext, _arguments: Json, _past: Past) -> Undoing<'_> {
+        Box::pin(async move {
+            let message = format!("{} cannot be reverted", task.method_name());
+            Err(Failure::new(-32601, &message, "methodNotFound", false))
+        })
+    }
 
     /// Answers a method that was declared as a query.
     fn query(&self, query: QueryContext, arguments: Json) -> Work<'_>;

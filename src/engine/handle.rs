@@ -13,10 +13,11 @@ use thiserror::Error;
 use tokio::sync::{mpsc, oneshot};
 
 use super::executor::{Executor, Objects, QueryContext};
+use super::kwargs::Checked;
 use super::outside::{Outside, Seat};
 use super::post::Asker;
-use super::request::{MOST_WAITING_BYTES, PurgeTarget, Request};
-use super::schemas::{Compiled, Schemas};
+use super::request::{MOST_WAITING_BYTES, PurgeTarget, Registering, Request};
+use super::schemas::{Compiled, Declared, Schemas, is_same};
 use super::{Changes, EngineConfig, Vault};
 use crate::journal::{Archive, Reader};
 
@@ -191,35 +192,34 @@ impl EngineHandle {
         &self,
         request: RegisterRequest,
     ) -> impl Future<Output = Result<Registration, EngineError>> + Send + use<> {
-        let sent = self.check_kwargs(&request).and_then(|hidden| {
-            let sealed = hidden
-                .as_ref()
-                .map(|_| self.shared.vault.seal(&request.kwargs));
-            let order = Order::Register(Box::new(Register {
-                method_name: request.method_name,
-                version: request.version,
-                kwargs: hidden.unwrap_or(request.kwargs),
-                sealed,
-                id: request.id,
-                ulid: "".into(),
-                claims: request.claims,
-                weight: request.weight,
-                start_at: request.start_at,
-                start_before: request.start_before,
-                after: request.after,
-                retry: request.retry,
-                lease: request.lease,
-                tags: request.tags,
-                registered_by: request.registered_by,
-                ended: None,
-            }));
-            let (reply, answer) = Asker::new();
-            self.ask(match request.seat {
-                Some(seat) => Request::Child(seat, order, reply),
-                None => Request::Order(order, reply),
-            })?;
-            Ok(answer)
+        let checked = self.check(&request.method_name, request.version, &request.kwargs);
+        let register = Box::new(Register {
+            method_name: request.method_name,
+            version: request.version,
+            kwargs: request.kwargs,
+            sealed: None,
+            id: request.id,
+            ulid: "".into(),
+            claims: request.claims,
+            weight: request.weight,
+            start_at: request.start_at,
+            start_before: request.start_before,
+            after: request.after,
+            retry: request.retry,
+            lease: request.lease,
+            tags: request.tags,
+            registered_by: request.registered_by,
+            ended: None,
         });
+        let registering = Registering {
+            register,
+            checked,
+            seat: request.seat,
+        };
+        let (reply, answer) = Asker::new();
+        let sent = self
+            .ask(Request::Register(registering, reply))
+            .map(|()| answer);
         let handle = self.clone();
         async move {
             match handle.answer(sent?).await? {
@@ -246,7 +246,9 @@ impl EngineHandle {
 
     /// Whether a method is declared, and as what.
     pub fn method_kind(&self, method_name: &str) -> Option<MethodKind> {
-        self.schemas().kind(method_name)
+        let schemas = self.schemas();
+        let highest = schemas.find(method_name, None)?;
+        Some(highest.declaration.kind)
     }
 
     /// Removes ended operations for good, handed over like a registration. Answers how many were
@@ -267,9 +269,7 @@ impl EngineHandle {
         kwargs: Json,
         objects: Arc<dyn Objects>,
     ) -> Result<Json, EngineError> {
-        self.schemas()
-            .check(method_name, None, &kwargs)
-            .map_err(invalid)?;
+        self.check_query(method_name, &kwargs)?;
         let unavailable = || EngineError::ExecutorUnavailable {
             method_name: Arc::from(method_name),
         };
@@ -374,10 +374,10 @@ impl EngineHandle {
     }
 
     /// A method is declared from here on.
-    pub(super) fn declare(&self, declaration: &Declaration, schema: Compiled) {
+    pub(super) fn declare(&self, declared: Declared) {
         let mut schemas = self.shared.schemas.write();
         let schemas = schemas.as_mut().expect("nobody panics with this lock");
-        schemas.declare(declaration, schema);
+        schemas.declare(declared);
     }
 
     /// How many methods would be declared with these.
@@ -395,11 +395,48 @@ impl EngineHandle {
         asked.answer().await
     }
 
-    /// Checks the kwargs. Answers them without their secrets if there are any.
-    fn check_kwargs(&self, request: &RegisterRequest) -> Result<Option<Json>, EngineError> {
-        self.schemas()
-            .check(&request.method_name, request.version, &request.kwargs)
-            .map_err(invalid)
+    /// Checks kwargs by what is declared at this moment.
+    fn check(&self, method_name: &str, version: Option<u32>, kwargs: &Json) -> Checked {
+        match self.declared(method_name, version) {
+            Some(known) => {
+                let faults = known.faults(kwargs);
+                Checked::by(&known.declaration, kwargs, faults, &self.shared.vault)
+            }
+            None => Checked::by_nobody(),
+        }
+    }
+
+    /// Checks kwargs by this declaration.
+    pub(super) fn check_by(&self, declaration: &Arc<Declaration>, kwargs: &Json) -> Checked {
+        let faults = self.faults(declaration, kwargs);
+        Checked::by(declaration, kwargs, faults, &self.shared.vault)
+    }
+
+    /// Everything in the kwargs that is not what a declaration's schema asks for.
+    pub(super) fn faults(&self, declaration: &Arc<Declaration>, kwargs: &Json) -> Vec<Fault> {
+        let known = self.declared(&declaration.name, Some(declaration.version));
+        if let Some(known) = known.filter(|known| is_same(&known.declaration, declaration)) {
+            return known.faults(kwargs);
+        }
+        // It has been replaced, or is about to be known.
+        match Compiled::new(declaration) {
+            Ok(schema) => Declared::new(declaration.clone(), schema).faults(kwargs),
+            Err(message) => vec![Fault::new("/kwargs", message)],
+        }
+    }
+
+    fn check_query(&self, method_name: &str, kwargs: &Json) -> Result<(), EngineError> {
+        let known = self.declared(method_name, None);
+        let faults = known.map_or_else(Vec::new, |known| known.faults(kwargs));
+        match faults.is_empty() {
+            true => Ok(()),
+            false => Err(invalid(faults)),
+        }
+    }
+
+    /// What is declared of a method. Kept apart from the lock, under which nobody checks anything.
+    fn declared(&self, method_name: &str, version: Option<u32>) -> Option<Arc<Declared>> {
+        self.schemas().find(method_name, version).cloned()
     }
 
     fn order(

@@ -49,6 +49,8 @@ pub use housekeeping::Retention;
 mod recovery;
 pub use recovery::{RecoveryError, recover};
 
+mod kwargs;
+
 mod schemas;
 pub use schemas::check_schema;
 
@@ -56,7 +58,7 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use opstead_core::{Cursor, Limits, State};
+use opstead_core::{Cursor, Limits, Order, State};
 use tokio::runtime;
 
 use crate::engine::executor::Executor;
@@ -124,9 +126,13 @@ impl Engine {
         runtime: runtime::Handle,
         observer: Observer,
     ) -> Result<Self, StartError> {
-        let schemas = schemas::Schemas::compile(&state, &executors)?;
-        let (handle, requests) = EngineHandle::new(&config, schemas, &executors, journal.reader());
         let orders = turn::first_orders(&config, &state, &executors);
+        let attached = orders.iter().flat_map(|order| match order {
+            Order::Attach { declarations, .. } => declarations.as_slice(),
+            _ => &[],
+        });
+        let schemas = schemas::Schemas::compile(&state, attached)?;
+        let (handle, requests) = EngineHandle::new(&config, schemas, &executors, journal.reader());
         let alarm = alarm::Alarm::new(&runtime, handle.clone());
         let attempts = attempts::Attempts::new(&config, handle.clone(), executors, runtime);
         let channel = (handle.clone(), requests);

@@ -9,6 +9,7 @@ use opstead_core::{
 use super::Snapshot;
 use super::attach::{Arrival, Said};
 use super::draft::Answered;
+use super::kwargs::Checked;
 use super::outside::Seat;
 use super::post::Asker;
 
@@ -26,8 +27,7 @@ pub(super) enum Request {
     Order(Order, Asker<Answered<Reply>>),
     Snapshot(Asker<Arc<Snapshot>>),
     Purge(PurgeTarget, Asker<Answered<usize>>),
-    /// A registration by an attempt of an executor outside.
-    Child(Seat, Order, Asker<Answered<Reply>>),
+    Register(Registering, Asker<Answered<Reply>>),
     /// An executor outside has come.
     Arrived(Box<Arrival>, Asker<Answered<Vec<Lease>>>),
     /// An executor outside has said something.
@@ -45,6 +45,16 @@ pub(super) enum Request {
     Stop,
 }
 
+/// A registration on its way to the loop.
+pub(super) struct Registering {
+    /// With its kwargs as the caller wrote them.
+    pub(super) register: Box<Register>,
+    /// What was made of its kwargs on the way.
+    pub(super) checked: Checked,
+    /// Who carries out the attempt that registers it, if that is somebody outside.
+    pub(super) seat: Option<Seat>,
+}
+
 /// Which ended operations to remove.
 #[derive(Clone, Debug)]
 pub enum PurgeTarget {
@@ -59,9 +69,8 @@ impl Request {
     /// bounded where it arises.
     pub(super) fn bytes(&self) -> usize {
         match self {
-            Self::Order(Order::Register(register), _)
-            | Self::Child(_, Order::Register(register), _) => {
-                REQUEST_BYTES + register_bytes(register)
+            Self::Register(asked, _) => {
+                REQUEST_BYTES + register_bytes(&asked.register) + asked.checked.bytes()
             }
             Self::Arrived(arrival, _) => {
                 let declared = arrival.declarations.iter();
@@ -70,7 +79,7 @@ impl Request {
             }
             Self::Said(_, said, _) => REQUEST_BYTES + said_bytes(said),
             Self::Order(Order::Cancel { id, .. }, _) => REQUEST_BYTES + id.len(),
-            Self::Order(..) | Self::Child(..) | Self::Snapshot(_) => REQUEST_BYTES,
+            Self::Order(..) | Self::Snapshot(_) => REQUEST_BYTES,
             Self::Purge(PurgeTarget::Ids(ids), _) => REQUEST_BYTES + texts_bytes(ids),
             Self::Purge(PurgeTarget::Operations(operations), _) => {
                 REQUEST_BYTES + operations.len() * ITEM_BYTES
@@ -96,8 +105,7 @@ fn register_bytes(register: &Register) -> usize {
     let after = after.map(|earlier| ITEM_BYTES + earlier.id.len());
     let id = register.id.as_ref().map_or(0, |id| id.len());
     let names = register.method_name.len() + id + texts_bytes(&register.tags);
-    let sealed = register.sealed.as_ref().map_or(0, |sealed| sealed.len());
-    register.kwargs.as_str().len() + sealed + names + claims.chain(after).sum::<usize>()
+    register.kwargs.as_str().len() + names + claims.chain(after).sum::<usize>()
 }
 
 /// What an executor wrote; each of these is bounded where it comes from.

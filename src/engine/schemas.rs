@@ -1,15 +1,15 @@
-//! What is declared of each method: its kind, and the JSON Schema that its kwargs are checked
-//! against, all faults with their pointers. Declarations outlive the executors that made them.
+//! What is declared of each method, with the JSON Schema that its kwargs are checked against, all
+//! faults with their pointers. Declarations outlive the executors that made them.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use boon::{CompileError, Compiler, SchemaIndex, UrlLoader, ValidationError};
-use opstead_core::{Declaration, Fault, Json, MethodKind, State};
+use opstead_core::{Declaration, Fault, Json, State};
 use serde_json::Value;
 
 use super::StartError;
-use super::executor::{Executor, MESSAGE_KEYWORD};
+use super::executor::MESSAGE_KEYWORD;
 
 /// Where compiled schemas live. No such address is ever fetched.
 const ADDRESS: &str = "opstead:///kwargs";
@@ -17,15 +17,14 @@ const ADDRESS: &str = "opstead:///kwargs";
 /// All declared methods, with their compiled schemas.
 #[derive(Default)]
 pub(super) struct Schemas {
-    /// By method, the versions in ascending order.
-    methods: HashMap<Arc<str>, Vec<Declared>>,
+    /// By method, the versions in ascending order. Each is shared, so that nobody is kept waiting
+    /// while somebody checks kwargs.
+    methods: HashMap<Arc<str>, Vec<Arc<Declared>>>,
 }
 
 /// One version of a method.
-struct Declared {
-    version: u32,
-    kind: MethodKind,
-    secrets: Vec<Arc<str>>,
+pub(super) struct Declared {
+    pub(super) declaration: Arc<Declaration>,
     schema: Compiled,
 }
 
@@ -42,89 +41,84 @@ impl UrlLoader for NoLoader {
 }
 
 impl Schemas {
-    /// Of what these executors declare, and of what was declared before and is kept in the state.
-    pub(super) fn compile(
-        state: &State,
-        executors: &[Arc<dyn Executor>],
+    /// Of what is declared at the start, and of what was declared before and is kept in the state.
+    pub(super) fn compile<'a>(
+        state: &'a State,
+        attached: impl Iterator<Item = &'a Arc<Declaration>>,
     ) -> Result<Self, StartError> {
-        // The executors come last, as they replace what was declared under the same version.
-        let declared = state.declarations().cloned().chain(
-            executors
-                .iter()
-                .flat_map(|executor| executor.declarations()),
-        );
-        let latest: BTreeMap<_, _> = declared
-            .map(|method| ((method.name.clone(), method.version), method))
-            .collect();
+        let mut latest: BTreeMap<_, _> = state.declarations().map(named).collect();
+        for (name, declaration) in attached.map(named) {
+            // The state keeps its own when the same is declared again.
+            let known = latest.entry(name).or_insert(declaration);
+            if !is_same(known, declaration) {
+                *known = declaration;
+            }
+        }
         let mut schemas = Self::default();
-        for ((name, _), declaration) in latest {
-            let schema = Compiled::new(&declaration).map_err(|message| StartError::Schema {
-                method: name.to_string(),
+        for declaration in latest.into_values() {
+            let schema = Compiled::new(declaration).map_err(|message| StartError::Schema {
+                method: declaration.name.to_string(),
                 message,
             })?;
-            schemas.declare(&declaration, schema);
+            schemas.declare(Declared::new(declaration.clone(), schema));
         }
         Ok(schemas)
     }
 
     /// Adds a method, or puts it in the place of the same version.
-    pub(super) fn declare(&mut self, declaration: &Declaration, schema: Compiled) {
-        let versions = self.methods.entry(declaration.name.clone()).or_default();
-        versions.retain(|known| known.version != declaration.version);
-        let place = versions.partition_point(|known| known.version < declaration.version);
-        let declared = Declared {
-            version: declaration.version,
-            kind: declaration.kind,
-            secrets: declaration.secrets.clone(),
-            schema,
-        };
-        versions.insert(place, declared);
+    pub(super) fn declare(&mut self, declared: Declared) {
+        let Declaration { name, version, .. } = &*declared.declaration;
+        let versions = self.methods.entry(name.clone()).or_default();
+        versions.retain(|known| known.declaration.version != *version);
+        let place = versions.partition_point(|known| known.declaration.version < *version);
+        versions.insert(place, Arc::new(declared));
     }
 
     /// How many methods and versions would be declared with these.
     pub(super) fn count_with(&self, declarations: &[Declaration]) -> usize {
-        let is_new = |new: &&Declaration| {
-            let versions = self.methods.get(&new.name).into_iter().flatten();
-            versions
-                .into_iter()
-                .all(|known| known.version != new.version)
-        };
+        let is_new = |new: &&Declaration| self.find(&new.name, Some(new.version)).is_none();
         let known: usize = self.methods.values().map(Vec::len).sum();
         known + declarations.iter().filter(is_new).count()
     }
 
-    /// Whether a method is declared, and as what in its highest version.
-    pub(super) fn kind(&self, method: &str) -> Option<MethodKind> {
-        self.methods.get(method)?.last().map(|highest| highest.kind)
+    /// What is declared of a method: of this version, else of the highest.
+    pub(super) fn find(&self, method: &str, version: Option<u32>) -> Option<&Arc<Declared>> {
+        let mut versions = self.methods.get(method)?.iter();
+        versions.rfind(|known| version.is_none_or(|wanted| wanted == known.declaration.version))
+    }
+}
+
+impl Declared {
+    pub(super) fn new(declaration: Arc<Declaration>, schema: Compiled) -> Self {
+        Self {
+            declaration,
+            schema,
+        }
     }
 
-    /// Checks kwargs. Answers them without their secrets, if there are any. A method or version
-    /// that nobody declares is left to the core to refuse.
-    pub(super) fn check(
-        &self,
-        method: &str,
-        version: Option<u32>,
-        kwargs: &Json,
-    ) -> Result<Option<Json>, Vec<Fault>> {
-        let versions = self
-            .methods
-            .get(method)
-            .map(Vec::as_slice)
-            .unwrap_or_default();
-        let wanted = |known: &&Declared| version.is_none_or(|wanted| wanted == known.version);
-        let Some(found) = versions.iter().rfind(wanted) else {
-            return Ok(None);
+    /// Everything in the kwargs that is not what the method's schema asks for.
+    pub(super) fn faults(&self, kwargs: &Json) -> Vec<Fault> {
+        let Compiled(Some((schemas, index, declared))) = &self.schema else {
+            return Vec::new();
         };
-        if let Compiled(Some((schemas, index, declared))) = &found.schema {
-            let value: Value = kwargs
-                .parse()
-                .map_err(|error| vec![Fault::new("/kwargs", error.to_string())])?;
-            schemas
-                .validate(&value, *index)
-                .map_err(|error| discreet(faults(&error, declared), &found.secrets))?;
+        let value: Value = match kwargs.parse() {
+            Ok(value) => value,
+            Err(error) => return vec![Fault::new("/kwargs", error.to_string())],
+        };
+        match schemas.validate(&value, *index) {
+            Ok(()) => Vec::new(),
+            Err(error) => discreet(faults(&error, declared), &self.declaration.secrets),
         }
-        Ok(kwargs.hiding(&found.secrets))
     }
+}
+
+/// Whether both declare the same; at once where they are one.
+pub(super) fn is_same(one: &Arc<Declaration>, other: &Arc<Declaration>) -> bool {
+    Arc::ptr_eq(one, other) || one == other
+}
+
+fn named(declaration: &Arc<Declaration>) -> ((&str, u32), &Arc<Declaration>) {
+    ((&declaration.name, declaration.version), declaration)
 }
 
 impl Compiled {

@@ -1,6 +1,7 @@
 //! The loop: gather, decide, append, release. One turn makes one block.
 
 mod outside;
+mod register;
 
 use std::collections::{HashSet, VecDeque};
 use std::sync::Arc;
@@ -8,7 +9,7 @@ use std::time::Duration;
 
 use opstead_core::{
     Change, Command, EventBody, Executed, Failure, InfoUpdate, Json, Lease, Moment, Operation,
-    OperationEvent, OperationState, Order, Purged, Register, Reply, State, Steady, Verdict,
+    OperationEvent, OperationState, Order, Purged, Reply, State, Steady, Verdict,
 };
 use tokio::sync::mpsc;
 
@@ -183,6 +184,10 @@ impl Loop {
                     .and_then(|order| self.execute(order, draft));
                 draft.answers.push(Answer::Order(reply, answer));
             }
+            Request::Register(asked, reply) => {
+                let answer = self.register(asked, draft);
+                draft.answers.push(Answer::Order(reply, answer));
+            }
             Request::Snapshot(reply) => draft.answers.push(Answer::Snapshot(reply)),
             Request::Purge(which, reply) => {
                 let purged = self.purge(which, draft);
@@ -190,13 +195,6 @@ impl Loop {
             }
             Request::Reports(lease) => self.hear(lease, false, draft),
             Request::Ended(lease, outcome) => self.end(lease, outcome, draft),
-            Request::Child(seat, order, reply) => {
-                let answer = self
-                    .check_parent(&order, &seat)
-                    .and_then(|()| self.prepare(order, draft))
-                    .and_then(|order| self.execute(order, draft));
-                draft.answers.push(Answer::Order(reply, answer));
-            }
             Request::Arrived(arrival, reply) => {
                 let seat = arrival.seat.clone();
                 let accepted = self.arrive(*arrival, draft);
@@ -215,60 +213,12 @@ impl Loop {
         }
     }
 
-    /// Adds to an order what only the loop knows: a fresh id, and who ended under the one chosen.
+    /// Adds to an order what only the loop knows: who ended under the id.
     fn prepare(&mut self, mut order: Order, draft: &Draft) -> Result<Order, EngineError> {
-        match &mut order {
-            Order::Register(register) => self.prepare_register(register, draft)?,
-            Order::Cancel { id, ended } => *ended = self.ended(id, draft)?,
-            _ => {}
+        if let Order::Cancel { id, ended } = &mut order {
+            *ended = self.ended(id, draft)?;
         }
         Ok(order)
-    }
-
-    fn prepare_register(
-        &mut self,
-        register: &mut Register,
-        draft: &Draft,
-    ) -> Result<(), EngineError> {
-        if let Some(id) = &register.id {
-            self.match_secrets(id, &mut register.sealed);
-            register.ended = self.ended(id, draft)?;
-            if register.ended.is_some() || self.state.operation(id).is_some() {
-                // It was registered before: the answer takes no space on disk.
-                return Ok(());
-            }
-        } else {
-            // The generator overflows after 2^80 ids of one millisecond.
-            let fresh = self.ulids.generate();
-            register.ulid = fresh
-                .unwrap_or_else(|_| ulid::Ulid::generate())
-                .to_string()
-                .into();
-        }
-        for earlier in &mut register.after {
-            earlier.ended = self.ended(&earlier.id, draft)?;
-        }
-        if self.journal.is_low_on_space() {
-            return Err(EngineError::Overloaded {
-                what: "the disk is nearly full",
-            });
-        }
-        Ok(())
-    }
-
-    /// The same secrets are never encrypted to the same text, so whether they are the same is found
-    /// out here: then they are given the text of the earlier registration.
-    fn match_secrets(&self, id: &str, sealed: &mut Option<Arc<str>>) {
-        let Some(operation) = self.state.operation(id) else {
-            return;
-        };
-        if let (Some(known), Some(asked)) = (operation.request.sealed(), &*sealed)
-            && let (Ok(before), Ok(now)) =
-                (self.config.vault.open(known), self.config.vault.open(asked))
-            && before.same_as(&now)
-        {
-            *sealed = Some(known.clone());
-        }
     }
 
     /// The ended operation of that id, if no open one bears it.

@@ -10,6 +10,8 @@ mod reports;
 
 mod cancel;
 
+mod declaring;
+
 mod restart;
 
 mod recovery;

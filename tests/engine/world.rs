@@ -25,7 +25,7 @@ use tokio::runtime::Runtime;
 use tokio::sync::oneshot;
 
 /// How long a test waits for what must come.
-const PATIENCE: Duration = Duration::from_secs(30);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 
 /// The engine and all that the test holds of it.
 pub(crate) struct World {
@@ -479,6 +479,11 @@ fn declaration(
         revertible: false,
         secrets: Vec::new(),
     }
+}
+
+/// A declaration of a method with nothing special to it.
+pub(crate) fn declared(name: &str) -> Declaration {
+    declaration(name, OnInterrupt::Retry, None)
 }
 
 /// A request of which nothing but id and method matters.

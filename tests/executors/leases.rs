@@ -77,7 +77,8 @@ async fn an_executor_that_comes_back_goes_on_with_what_it_names() {
     let lost = executor.execute("again").await;
     let once = executor.execute("once").await;
     drop(executor);
-    let resume = json!({"resume": [kept, "77.1"]});
+    // Named twice, each is answered once.
+    let resume = json!({"resume": [kept, "77.1", kept, "77.1"]});
     let mut executor = Attached::attach(&daemon, with(params, resume)).await;
     assert_eq!(executor.answer["accepted"], json!([kept]));
     assert_eq!(executor.answer["refused"], json!(["77.1"]));

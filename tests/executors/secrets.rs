@@ -127,6 +127,41 @@ async fn a_secret_reaches_its_executor_and_nobody_else() {
     assert!(!errors.contains(SECRET), "{errors}");
 }
 
+/// An executor declares its methods and registers one of them, without waiting for answers.
+#[tokio::test]
+async fn a_secret_right_behind_its_declaration_is_nowhere_on_disk() {
+    let home = Home::new();
+    let daemon = home.start();
+    let mut session = daemon.connect().await;
+    let attach = json!({"executor": "agent", "capacity": 2, "methods": [login()]}).to_string();
+    let mut asked = vec![session.send("executors.attach", &attach).await];
+    for id in ["a", "b"] {
+        let request = request(id, SECRET);
+        asked.push(session.send("operations.register", &request).await);
+    }
+    let wrong = request("c", "Wrong One");
+    asked.push(session.send("operations.register", &wrong).await);
+    while !asked.is_empty() {
+        let text = session.receive().await.expect("the daemon closed");
+        let message: Value = serde_json::from_str(&text).unwrap();
+        asked.retain(|id| message["id"] != *id);
+        assert!(
+            message.get("error").is_none() || message["id"] == 4,
+            "{text}"
+        );
+        assert!(
+            message["id"] != 4 || text.contains("/kwargs/password"),
+            "{text}"
+        );
+    }
+    let mut manager = daemon.connect().await;
+    let all = everything(&mut manager).await;
+    assert!(all.contains(r#""password":"***""#), "{all}");
+    assert!(!all.contains(SECRET) && !all.contains("Wrong One"), "{all}");
+    daemon.kill();
+    assert!(!contains(&bytes_below(&home.data), SECRET));
+}
+
 #[tokio::test]
 async fn what_is_wrong_with_a_secret_is_said_without_it() {
     let home = Home::new();

@@ -24,6 +24,8 @@ mod names;
 
 mod repeating;
 
+mod reverting;
+
 mod full_disk;
 
 mod qcow2;

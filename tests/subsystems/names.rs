@@ -23,6 +23,7 @@ pub(crate) fn bad_names() -> Vec<String> {
         ".origin",
         ".qcow2",
         ".damage",
+        ".resize",
         "-option",
         "nul\0l",
         "a\n",

@@ -10,6 +10,7 @@ use crate::engine::EngineError;
 use crate::engine::attach::{Arrival, Said};
 use crate::engine::draft::{Answered, Draft};
 use crate::engine::outside::Seat;
+use crate::engine::schemas::{Declared, is_same};
 
 impl Loop {
     /// An executor comes. Answers the attempts that it goes on with.
@@ -22,6 +23,15 @@ impl Loop {
             resume,
             outlet,
         } = arrival;
+        for (declaration, schema) in declarations.iter().zip(schemas) {
+            // The state keeps its own when the same is declared again.
+            let known = self
+                .state
+                .declaration(&declaration.name, Some(declaration.version))
+                .filter(|known| is_same(known, declaration));
+            let declaration = known.unwrap_or(declaration).clone();
+            self.handle.declare(Declared::new(declaration, schema));
+        }
         let order = Order::Attach {
             executor: seat.executor.clone(),
             capacity,
@@ -31,9 +41,6 @@ impl Loop {
         let Reply::Attached(accepted) = self.execute(order, draft)? else {
             unreachable!("an attachment was not answered as one");
         };
-        for (declaration, schema) in declarations.iter().zip(schemas) {
-            self.handle.declare(declaration, schema);
-        }
         self.handle.outside().sit(&seat, outlet, &declarations);
         Ok(accepted)
     }
@@ -126,31 +133,31 @@ impl Loop {
         }
     }
 
-    /// Whether the attempt that registers another is the executor's.
-    pub(super) fn check_parent(&self, order: &Order, seat: &Seat) -> Result<(), EngineError> {
-        match order {
-            Order::Register(register) => match register.lease {
-                Some(lease) => self.check_lease(lease, seat),
-                None => Ok(()),
-            },
-            _ => Ok(()),
-        }
-    }
-
     /// An executor that has come back goes on with an attempt. If it was to stop meanwhile, it is
     /// told now.
     pub(super) fn resume(&mut self, lease: Lease, seat: &Seat) {
-        let Some(operation) = self.state.operation_at(lease.sequence) else {
-            return;
-        };
-        if operation.attempt == lease.attempt {
+        // It may have been over within the same block.
+        if self.state.is_held_by(lease, &seat.executor)
+            && let Some(operation) = self.state.operation_at(lease.sequence)
+        {
             self.attempts.resume(operation, seat);
         }
     }
 
     fn progress(&mut self, lease: Lease, update: InfoUpdate, draft: &mut Draft) {
-        self.attempts.note(lease, update);
-        self.hear(lease, false, draft);
+        match self.attempts.note(lease, update) {
+            Ok(()) => self.hear(lease, false, draft),
+            // It has just been resumed, and nothing is kept of it yet: so nothing may be left for
+            // later.
+            Err(update) => {
+                let order = Order::Update {
+                    lease,
+                    update,
+                    flush: true,
+                };
+                self.report(order, draft);
+            }
+        }
     }
 
     /// Whether an object is of a subsystem whose methods the executor offers.

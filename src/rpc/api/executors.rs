@@ -1,8 +1,8 @@
 //! Executors that attach from outside: they come, are assigned attempts and queries, say what
 //! becomes of them, and publish objects.
 
-use std::collections::HashMap;
 use std::collections::hash_map::Entry;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use futures_util::FutureExt;
@@ -70,7 +70,7 @@ impl Api {
     /// after it.
     pub fn attach(
         &self,
-        params: ExecutorsAttachParams,
+        mut params: ExecutorsAttachParams,
         push: PushSink,
         subscription: String,
         connection: u64,
@@ -83,6 +83,8 @@ impl Api {
             return Err(errors::invalid_param("", &message));
         }
         self.check_attach(&params)?;
+        let mut named = HashSet::new();
+        params.resume.retain(|text| named.insert(text.clone()));
         let (assignments, mut assigned) = mpsc::unbounded_channel();
         let outlet = Line {
             assignments,

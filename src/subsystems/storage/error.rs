@@ -128,6 +128,19 @@ pub(super) enum StorageError {
         /// What is wrong with it.
         finding: String,
     },
+    /// An image that is to have its size before back has been resized by somebody else since.
+    #[error(
+        "{:?} has {current_bytes} bytes, so it was resized once more since: it is not given the {before_bytes} bytes back that it had before",
+        .image.as_str()
+    )]
+    ImageResized {
+        /// The image.
+        image: ImageName,
+        /// How large it is.
+        current_bytes: u64,
+        /// How large it was before the operation that is reverted.
+        before_bytes: u64,
+    },
     /// Somebody canceled the operation, or nobody waits for this attempt any more.
     #[error("canceled on request")]
     Canceled,
@@ -156,6 +169,7 @@ impl StorageError {
             Self::QemuImgMissing { .. } => (3014, "qemuImgMissing", true),
             Self::QemuImgFailed { .. } => (3015, "qemuImgFailed", false),
             Self::NotImportable { .. } => (3016, "notImportable", false),
+            Self::ImageResized { .. } => (3017, "imageResized", false),
             Self::Canceled => return Failure::canceled(),
         };
         let failure = Failure::new(code, &self.to_string(), reason, retryable);

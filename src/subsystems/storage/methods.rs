@@ -37,7 +37,7 @@ pub(super) fn declarations() -> Vec<Arc<Declaration>> {
 }
 
 fn create_image() -> Declaration {
-    on_image(
+    revertible(on_image(
         CREATE_IMAGE,
         "Makes an empty image that takes no space until it is written to.",
         json!({
@@ -47,7 +47,7 @@ fn create_image() -> Declaration {
         }),
         &["image", "sizeBytes"],
         ClaimOperation::Create,
-    )
+    ))
 }
 
 fn create_overlay() -> Declaration {
@@ -62,7 +62,7 @@ fn create_overlay() -> Declaration {
         &["image", "backingImage"],
         ClaimOperation::Create,
     );
-    also_on("{backingImage}", ClaimOperation::Read, created)
+    revertible(also_on("{backingImage}", ClaimOperation::Read, created))
 }
 
 fn copy_image() -> Declaration {
@@ -84,7 +84,7 @@ fn copy_image() -> Declaration {
             image("{target}", ClaimOperation::Create),
         ],
         cancelable: true,
-        ..copied
+        ..revertible(copied)
     }
 }
 
@@ -108,18 +108,18 @@ fn import_image() -> Declaration {
     );
     Declaration {
         cancelable: true,
-        ..imported
+        ..revertible(imported)
     }
 }
 
 fn resize_image() -> Declaration {
-    on_image(
+    revertible(on_image(
         RESIZE_IMAGE,
         "Makes an image larger or smaller at its end; what is cut off is lost.",
         json!({"image": name("the image to resize"), "sizeBytes": size()}),
         &["image", "sizeBytes"],
         ClaimOperation::Update,
-    )
+    ))
 }
 
 /// The backing image is made anew, in place: whoever reads it waits until it is whole again, which
@@ -194,6 +194,14 @@ fn on_image(
         object: Some("Image.{image}".into()),
         claims: vec![image("{image}", claimed_for)],
         ..operation(method, summary, properties, required)
+    }
+}
+
+/// The method, which can be undone.
+fn revertible(method: Declaration) -> Declaration {
+    Declaration {
+        revertible: true,
+        ..method
     }
 }
 

@@ -13,6 +13,7 @@
 
 use std::num::NonZeroU64;
 use std::path::{Path, PathBuf};
+use std::pin::Pin;
 use std::sync::Arc;
 use std::{fs, io, panic};
 
@@ -22,7 +23,7 @@ use tokio::runtime::Handle;
 use tokio::task::spawn_blocking;
 use tokio_util::sync::CancellationToken;
 
-use crate::engine::executor::{Executor, QueryContext, TaskContext, Work};
+use crate::engine::executor::{Executor, Past, QueryContext, TaskContext, Undoing, Work};
 
 mod methods;
 
@@ -31,6 +32,8 @@ mod arguments;
 mod operations;
 
 mod making;
+
+mod revert;
 
 mod merge;
 
@@ -57,6 +60,8 @@ mod partial;
 mod record;
 
 mod origin;
+
+mod size_before;
 
 mod damage;
 
@@ -166,13 +171,12 @@ impl Executor for Storage {
     }
 
     fn execute(&self, task: TaskContext, arguments: Json) -> Work<'_> {
-        let workshop = self.workshop.clone();
-        Box::pin(async move {
-            // A blocking thread cannot be dropped. So when this future is, the thread is told.
-            let abandoned = CancellationToken::new();
-            let job = Job::new(task, abandoned.clone(), Handle::current());
-            let _abandon = abandoned.drop_guard();
-            on_blocking_thread(move || workshop.execute(&job, &arguments)).await
+        self.attempt(task, move |workshop, job| workshop.execute(job, &arguments))
+    }
+
+    fn revert(&self, task: TaskContext, arguments: Json, past: Past) -> Undoing<'_> {
+        self.attempt(task, move |workshop, job| {
+            workshop.revert(job, &arguments, &past)
         })
     }
 
@@ -181,6 +185,24 @@ impl Executor for Storage {
         Box::pin(on_blocking_thread(move || {
             workshop.query(&query, &arguments)
         }))
+    }
+}
+
+impl Storage {
+    /// Carries an attempt out on a blocking thread.
+    fn attempt<T: Send + 'static>(
+        &self,
+        task: TaskContext,
+        work: impl FnOnce(&Workshop, &Job) -> Result<T, Failure> + Send + 'static,
+    ) -> Pin<Box<dyn Future<Output = Result<T, Failure>> + Send + '_>> {
+        let workshop = self.workshop.clone();
+        Box::pin(async move {
+            // A blocking thread cannot be dropped. So when this future is, the thread is told.
+            let abandoned = CancellationToken::new();
+            let job = Job::new(task, abandoned.clone(), Handle::current());
+            let _abandon = abandoned.drop_guard();
+            on_blocking_thread(move || work(&workshop, &job)).await
+        })
     }
 }
 
@@ -205,9 +227,9 @@ fn check_program(qemu_img: &Path) -> io::Result<()> {
 }
 
 /// Runs file work where it may block, and lets a panic of it through to whoever waits.
-async fn on_blocking_thread(
-    work: impl FnOnce() -> Result<Json, Failure> + Send + 'static,
-) -> Result<Json, Failure> {
+async fn on_blocking_thread<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, Failure> + Send + 'static,
+) -> Result<T, Failure> {
     match spawn_blocking(work).await {
         Ok(outcome) => outcome,
         Err(error) if error.is_panic() => panic::resume_unwind(error.into_panic()),

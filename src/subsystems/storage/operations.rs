@@ -51,6 +51,9 @@ struct ImageResult<'a> {
     /// Left out for an image that is gone.
     #[serde(skip_serializing_if = "Option::is_none")]
     size_bytes: Option<u64>,
+    /// Only of an image that was resized.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    previous_size_bytes: Option<u64>,
 }
 
 impl Workshop {
@@ -71,12 +74,12 @@ impl Workshop {
 
     /// Carries out a method. If it fails, its last word is how the image stands then: whatever was
     /// said of it before the operation began is gone.
-    fn attempt<A: DeserializeOwned + OnImage>(
+    pub(super) fn attempt<A: DeserializeOwned + OnImage, T>(
         &self,
         job: &Job,
         arguments: &Json,
-        method: impl FnOnce(&Self, &Job, &A) -> Result<Json, StorageError>,
-    ) -> Result<Json, Failure> {
+        method: impl FnOnce(&Self, &Job, &A) -> Result<T, StorageError>,
+    ) -> Result<T, Failure> {
         let arguments: A = parse_arguments(arguments)?;
         method(self, job, &arguments).map_err(|error| {
             job.left(self.image_state(arguments.object()));
@@ -85,7 +88,7 @@ impl Workshop {
     }
 
     /// How an image stands; none where nobody can tell.
-    fn image_state(&self, name: &ImageName) -> Option<ImageState> {
+    pub(super) fn image_state(&self, name: &ImageName) -> Option<ImageState> {
         match self.pool.image(name) {
             Ok(image) => chain::state(&self.pool, &image).ok(),
             Err(StorageError::ImageNotFound(_)) => Some(ImageState::Deleted),
@@ -202,13 +205,24 @@ impl Workshop {
     fn resize_image(&self, job: &Job, arguments: &ResizeArguments) -> Result<Json, StorageError> {
         let _read_by_nobody = self.gate.resize(&arguments.image, job)?;
         let image = self.pool.image(&arguments.image)?;
-        chain::check_no_dependants(&self.pool, &image)?;
-        chain::check_use(&self.pool, &image, Use::Change)?;
-        check_not_open(&image)?;
+        let before = self.size_before(job, &image, arguments.size_bytes.0)?;
+        self.check_resizable(&image)?;
         job.report("Resizing", Report::begun(ImageState::Ok));
         self.set_size(job, &image, arguments.size_bytes.0)?;
         job.report("Resizing", Report::finished(ImageState::Ok));
-        Ok(result(&image.name, Some(image.size_bytes()?)))
+        let result = ImageResult {
+            image: image.name.as_str(),
+            size_bytes: Some(image.size_bytes()?),
+            previous_size_bytes: Some(before),
+        };
+        Ok(Json::from_value(&result).expect("the result is JSON"))
+    }
+
+    /// Refuses an image whose size must stay.
+    pub(super) fn check_resizable(&self, image: &Image) -> Result<(), StorageError> {
+        chain::check_no_dependants(&self.pool, image)?;
+        chain::check_use(&self.pool, image, Use::Change)?;
+        check_not_open(image)
     }
 
     /// Makes an image larger or smaller; it is on disk when this returns.
@@ -223,7 +237,7 @@ impl Workshop {
             Format::Raw => set_size(&file, size_bytes)?,
             Format::Qcow2 => {
                 // Making an image rounds by itself.
-                let size_bytes = size_bytes.next_multiple_of(SECTOR_BYTES);
+                let size_bytes = rounded(image.format, size_bytes);
                 self.qemu_img(job).resize(image, size_bytes)?;
             }
         }
@@ -247,6 +261,14 @@ impl Workshop {
     }
 }
 
+/// How large an image becomes that is to have that size.
+pub(super) fn rounded(format: Format, size_bytes: u64) -> u64 {
+    match format {
+        Format::Raw => size_bytes,
+        Format::Qcow2 => size_bytes.next_multiple_of(SECTOR_BYTES),
+    }
+}
+
 pub(super) fn set_size(file: &File, size_bytes: u64) -> Result<(), StorageError> {
     file.set_len(size_bytes)
         .map_err(|error| match Errno::from_io_error(&error) {
@@ -259,6 +281,7 @@ pub(super) fn result(image: &ImageName, size_bytes: Option<u64>) -> Json {
     let result = ImageResult {
         image: image.as_str(),
         size_bytes,
+        previous_size_bytes: None,
     };
     Json::from_value(&result).expect("the result is JSON")
 }

@@ -4,8 +4,8 @@
 //! Where an image lies says what it is: raw images lie in the folder itself, qcow2 images in the
 //! hidden folder `.qcow2`. So a format is never guessed from a content, which for a raw image is the
 //! guest's to choose, and it cannot get lost on the way to another disk. The other hidden folders:
-//! `.partial` for images that are being made, `.origin` for the records of who made which, and
-//! `.damage` for what is known to be wrong with which.
+//! `.partial` for images that are being made, `.origin` for the records of who made which, `.damage`
+//! for what is known to be wrong with which, and `.resize` for the sizes before.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::{CStr, CString, OsStr};
@@ -28,12 +28,14 @@ use super::image::Image;
 use super::import::open_regular;
 use super::origin::Origins;
 use super::record::{Records, Scratch};
+use super::size_before::SizesBefore;
 use crate::subsystems::process::{FOLDER_VARIABLE, FolderMark, end_leftovers};
 
 pub(super) const QCOW2_FOLDER: &str = ".qcow2";
 pub(super) const PARTIAL_FOLDER: &str = ".partial";
 const ORIGIN_FOLDER: &str = ".origin";
 const DAMAGE_FOLDER: &str = ".damage";
+const RESIZE_FOLDER: &str = ".resize";
 const FOLDER_FLAGS: OFlags = OFlags::RDONLY
     .union(OFlags::DIRECTORY)
     .union(OFlags::CLOEXEC);
@@ -52,6 +54,7 @@ pub(super) struct Pool {
     pub(super) partial: OwnedFd,
     pub(super) origins: Origins,
     pub(super) damages: Records,
+    pub(super) sizes_before: SizesBefore,
     /// Numbers the files in `partial`, which is empty when a pool is opened.
     next_partial: AtomicU64,
     /// The same files by the names they will have.
@@ -87,6 +90,7 @@ impl Pool {
             partial: own_folder(&folder, PARTIAL_FOLDER)?,
             origins: Origins(Records::new(own_folder(&folder, ORIGIN_FOLDER)?)),
             damages: Records::new(own_folder(&folder, DAMAGE_FOLDER)?),
+            sizes_before: SizesBefore(Records::new(own_folder(&folder, RESIZE_FOLDER)?)),
             folder,
             next_partial: AtomicU64::new(1),
             making: Mutex::default(),
@@ -95,7 +99,7 @@ impl Pool {
         for name in file_names(&pool.partial)? {
             remove_leftover(&pool.partial, &name)?;
         }
-        for records in [&pool.origins.0, &pool.damages] {
+        for records in [&pool.origins.0, &pool.damages, &pool.sizes_before.0] {
             for name in file_names(records.folder())? {
                 if pool.is_free(&name)? {
                     records.remove(&name)?;
@@ -175,6 +179,7 @@ impl Pool {
             .and_then(|()| fsync(place))
             .and_then(|()| self.origins.0.forget(name))
             .and_then(|()| self.damages.forget(name))
+            .and_then(|()| self.sizes_before.0.forget(name))
             .map_err(during("deleting the image"))
     }
 

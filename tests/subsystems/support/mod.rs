@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::pin::Pin;
 use std::sync::{Arc, Mutex};
 
-use opstead::engine::executor::{Executor, Objects, QueryContext, Task, TaskContext};
+use opstead::engine::executor::{Executor, Objects, Past, QueryContext, Task, TaskContext};
 use opstead::subsystems::storage::{Storage, StorageConfig};
 use opstead_core::{Failure, InfoUpdate, Json};
 use serde_json::Value;
@@ -90,6 +90,21 @@ impl Attempt {
         let context = TaskContext::new(self.clone());
         let outcome = executor.execute(context, json_text(&kwargs)).await;
         outcome.map(|result| result.parse().expect("result"))
+    }
+
+    /// Reverts the operation, whose attempts came to this.
+    pub(crate) async fn revert(
+        self: &Arc<Self>,
+        executor: &dyn Executor,
+        kwargs: Value,
+        outcome: Result<Value, Failure>,
+    ) -> Result<(), Failure> {
+        let context = TaskContext::new(self.clone());
+        let past = Past {
+            outcome: outcome.map(|result| json_text(&result)),
+            failures: Vec::new(),
+        };
+        executor.revert(context, json_text(&kwargs), past).await
     }
 
     pub(crate) fn updates(&self) -> Vec<InfoUpdate> {
@@ -233,7 +248,9 @@ impl Site {
     pub(crate) fn files(&self) -> Vec<String> {
         let mut files: Vec<String> = names_in(&self.config.pool)
             .into_iter()
-            .filter(|name| ![".partial", ".origin", ".qcow2", ".damage"].contains(&name.as_str()))
+            .filter(|name| {
+                ![".partial", ".origin", ".qcow2", ".damage", ".resize"].contains(&name.as_str())
+            })
             .collect();
         for folder in [".partial", ".qcow2"] {
             let inside = names_in(&self.config.pool.join(folder));

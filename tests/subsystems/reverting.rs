@@ -1,0 +1,245 @@
+//! Reverts: what an operation made is removed and what it resized gets its size back, as often as it
+//! is asked for; what it did not do is left alone.
+
+use std::fs;
+use std::sync::Arc;
+
+use opstead::engine::executor::Executor;
+use opstead_core::Failure;
+use serde_json::{Value, json};
+
+use crate::support::qemu;
+use crate::support::{Attempt, MIB, Site, is, reason};
+
+/// Every method that makes the image `made`, with its kwargs.
+fn makers(site: &Site) -> [(&'static str, Value); 3] {
+    fs::write(site.path("source"), "source").expect("write");
+    fs::write(site.imports().join("file"), "import").expect("write");
+    [
+        (
+            "storage.createImage",
+            json!({"image": "made", "sizeBytes": 5}),
+        ),
+        (
+            "storage.copyImage",
+            json!({"source": "source", "target": "made"}),
+        ),
+        (
+            "storage.importImage",
+            json!({"image": "made", "path": site.imports().join("file")}),
+        ),
+    ]
+}
+
+fn refused(outcome: Result<(), Failure>) -> (i32, String) {
+    let failure = outcome.expect_err("should have failed");
+    (failure.code, reason(&failure))
+}
+
+async fn revert(
+    site: &Site,
+    method: &str,
+    kwargs: &Value,
+    outcome: Result<Value, Failure>,
+) -> Result<(), Failure> {
+    let attempt = Arc::new(Attempt::of(method).number(2));
+    attempt
+        .revert(&*site.storage, kwargs.clone(), outcome)
+        .await
+}
+
+#[test]
+fn what_makes_or_resizes_an_image_is_revertible_and_nothing_else() {
+    let declared = Site::new().storage.declarations();
+    let revertible = declared.iter().filter(|method| method.revertible);
+    let names: Vec<&str> = revertible.map(|method| &*method.name).collect();
+    assert_eq!(
+        names,
+        [
+            "storage.createImage",
+            "storage.createOverlay",
+            "storage.copyImage",
+            "storage.importImage",
+            "storage.resizeImage"
+        ]
+    );
+}
+
+#[tokio::test]
+async fn an_image_that_was_made_is_removed_again_however_often() {
+    for which in 0..3 {
+        let site = Site::new();
+        let (method, kwargs) = makers(&site)[which].clone();
+        let result = site.run(method, kwargs.clone()).await.expect(method);
+        // The daemon was killed in between, too.
+        let site = site.reopen(|_| {});
+        for _ in 0..2 {
+            let attempt = Arc::new(Attempt::of(method).number(2));
+            let reverted = attempt
+                .revert(&*site.storage, kwargs.clone(), Ok(result.clone()))
+                .await;
+            assert_eq!(reverted, Ok(()), "{method}");
+            assert_eq!(attempt.last_image_state(), "deleted", "{method}");
+            assert_eq!(site.files(), ["source"], "{method}");
+        }
+    }
+}
+
+/// It failed because its target was there: that one is somebody else's.
+#[tokio::test]
+async fn an_image_that_was_there_before_is_left_alone() {
+    for which in 0..3 {
+        let site = Site::new();
+        let (method, kwargs) = makers(&site)[which].clone();
+        let before = Attempt::of("storage.createImage").operation("somebody else's");
+        let created = json!({"image": "made", "sizeBytes": 9});
+        let made = Arc::new(before).run(&*site.storage, created).await;
+        made.expect("made before");
+        let failure = site.run(method, kwargs.clone()).await.expect_err("taken");
+        assert_eq!(failure.code, 3002);
+        let attempt = Arc::new(Attempt::of(method).number(2));
+        let reverted = attempt.revert(&*site.storage, kwargs, Err(failure)).await;
+        assert_eq!(reverted, Ok(()), "{method}");
+        assert_eq!(attempt.last_image_state(), "ok", "{method}");
+        let size = fs::metadata(site.path("made")).expect("image").len();
+        assert_eq!(size, 9, "{method}");
+    }
+}
+
+#[tokio::test]
+async fn a_file_that_was_put_in_the_image_s_place_is_left_alone() {
+    let site = Site::new();
+    let (method, kwargs) = makers(&site)[0].clone();
+    let result = site.run(method, kwargs.clone()).await.expect("made");
+    fs::remove_file(site.path("made")).expect("remove");
+    fs::write(site.path("made"), "other").expect("write");
+    assert_eq!(revert(&site, method, &kwargs, Ok(result)).await, Ok(()));
+    assert_eq!(fs::read(site.path("made")).expect("read"), b"other");
+}
+
+#[tokio::test]
+async fn a_resized_image_gets_its_size_back_in_either_direction() {
+    for size in [2, 40] {
+        let site = Site::new();
+        fs::write(site.path("a"), "0123456789").expect("write");
+        let kwargs = json!({"image": "a", "sizeBytes": size});
+        let resized = site.run("storage.resizeImage", kwargs.clone()).await;
+        let result = resized.expect("resized");
+        for _ in 0..2 {
+            let reverted = revert(&site, "storage.resizeImage", &kwargs, Ok(result.clone())).await;
+            assert_eq!(reverted, Ok(()));
+            assert_eq!(fs::metadata(site.path("a")).expect("image").len(), 10);
+        }
+    }
+}
+
+/// The attempt before had resized it when the daemon was killed: the size before is on record.
+#[tokio::test]
+async fn a_repeated_resize_still_knows_the_size_before() {
+    let site = Site::new();
+    fs::write(site.path("a"), "0123456789").expect("write");
+    let kwargs = json!({"image": "a", "sizeBytes": 40});
+    let resized = site.run("storage.resizeImage", kwargs.clone()).await;
+    resized.expect("resized");
+    let site = site.reopen(|_| {});
+    let attempt = Arc::new(Attempt::of("storage.resizeImage").number(2));
+    let repeated = attempt.run(&*site.storage, kwargs.clone()).await;
+    assert_eq!(repeated.expect("resized")["previousSizeBytes"], 10);
+    let failure = Failure::new(2002, "took too long", "attemptTimedOut", true);
+    let reverted = revert(&site, "storage.resizeImage", &kwargs, Err(failure)).await;
+    assert_eq!(reverted, Ok(()));
+    assert_eq!(fs::metadata(site.path("a")).expect("image").len(), 10);
+}
+
+/// An id may come again once its operation is forgotten: what is on record under it is old.
+#[tokio::test]
+async fn a_first_attempt_believes_no_record_of_its_id() {
+    let site = Site::new();
+    fs::write(site.path("a"), "0123456789").expect("write");
+    for (size, previous) in [(40, 10), (50, 40)] {
+        let kwargs = json!({"image": "a", "sizeBytes": size});
+        let resized = site.run("storage.resizeImage", kwargs).await;
+        assert_eq!(resized.expect("resized")["previousSizeBytes"], previous);
+    }
+}
+
+#[tokio::test]
+async fn a_resize_that_failed_before_it_began_is_reverted_by_nothing() {
+    let site = Site::new();
+    let kwargs = json!({"image": "a", "sizeBytes": 40});
+    let failed = site.run("storage.resizeImage", kwargs.clone()).await;
+    let failure = failed.expect_err("there is none");
+    let reverted = revert(&site, "storage.resizeImage", &kwargs, Err(failure.clone())).await;
+    assert_eq!(reverted, Ok(()));
+    fs::write(site.path("a"), "0123456789").expect("write");
+    let reverted = revert(&site, "storage.resizeImage", &kwargs, Err(failure)).await;
+    assert_eq!(reverted, Ok(()));
+    assert_eq!(fs::metadata(site.path("a")).expect("image").len(), 10);
+}
+
+#[tokio::test]
+async fn an_image_that_somebody_resized_since_keeps_its_size() {
+    let site = Site::new();
+    fs::write(site.path("a"), "0123456789").expect("write");
+    let kwargs = json!({"image": "a", "sizeBytes": 40});
+    let resized = site.run("storage.resizeImage", kwargs.clone()).await;
+    let result = resized.expect("resized");
+    fs::write(site.path("a"), "somebody else's").expect("write");
+    let reverted = revert(&site, "storage.resizeImage", &kwargs, Ok(result)).await;
+    let failure = reverted.clone().expect_err("resized since");
+    assert_eq!(refused(reverted), is(3017, "imageResized"));
+    assert!(
+        failure.message.contains("15 bytes") && failure.message.contains("10 bytes"),
+        "{}",
+        failure.message
+    );
+    assert_eq!(fs::metadata(site.path("a")).expect("image").len(), 15);
+}
+
+#[tokio::test]
+async fn an_overlay_is_removed_and_an_image_that_others_are_built_on_is_not() {
+    let Some(site) = qemu::site() else { return };
+    let base = json!({"image": "base", "sizeBytes": MIB, "format": "qcow2"});
+    let create = "storage.createImage";
+    let made = site.run(create, base.clone()).await.expect("made");
+    let overlay = json!({"image": "top", "backingImage": "base"});
+    let attempt = Arc::new(Attempt::of("storage.createOverlay").operation("top"));
+    let result = attempt.run(&*site.storage, overlay.clone()).await;
+    let result = result.expect("made");
+    let reverted = revert(&site, create, &base, Ok(made.clone())).await;
+    assert_eq!(refused(reverted), is(3008, "imageHasDependants"));
+    let attempt = Arc::new(
+        Attempt::of("storage.createOverlay")
+            .operation("top")
+            .number(2),
+    );
+    let reverted = attempt.revert(&*site.storage, overlay, Ok(result)).await;
+    assert_eq!(reverted, Ok(()));
+    assert_eq!(site.files(), [".qcow2/base"]);
+    assert_eq!(revert(&site, create, &base, Ok(made)).await, Ok(()));
+    assert!(site.files().is_empty());
+}
+
+#[tokio::test]
+async fn a_qcow2_image_gets_its_size_back() {
+    let Some(site) = qemu::site() else { return };
+    let create = json!({"image": "a", "sizeBytes": MIB, "format": "qcow2"});
+    let made = site.run("storage.createImage", create).await;
+    made.expect("made");
+    // Rounded up to whole sectors.
+    let kwargs = json!({"image": "a", "sizeBytes": 2 * MIB + 5});
+    let resized = site.run("storage.resizeImage", kwargs.clone()).await;
+    assert_eq!(resized.expect("resized")["sizeBytes"], 2 * MIB + 512);
+    let failure = Failure::new(2001, "lost", "executorLost", true);
+    let reverted = revert(&site, "storage.resizeImage", &kwargs, Err(failure)).await;
+    assert_eq!(reverted, Ok(()));
+    assert_eq!(site.info("a").await.expect("info")["sizeBytes"], MIB);
+}
+
+#[tokio::test]
+async fn what_cannot_be_reverted_says_so() {
+    let site = Site::new();
+    let kwargs = json!({"image": "a"});
+    let reverted = revert(&site, "storage.deleteImage", &kwargs, Ok(json!({}))).await;
+    assert_eq!(refused(reverted), is(-32601, "methodNotFound"));
+}
