@@ -2,8 +2,8 @@
 //! wrong can be told at its line and column. Numbers and the order of members stay as they are
 //! written.
 
-mod json;
-mod toml;
+mod json_text;
+mod toml_text;
 
 use std::path::Path;
 
@@ -82,8 +82,8 @@ impl Document {
     /// Reads a text; what is no TOML or JSON is told at its place.
     pub(super) fn parse(text: String, format: Format) -> Result<Self, (Place, String)> {
         let root = match format {
-            Format::Toml => toml::parse(&text),
-            Format::Json => json::parse(&text),
+            Format::Toml => toml_text::parse(&text),
+            Format::Json => json_text::parse(&text),
         };
         match root {
             Ok(root) => Ok(Self { text, root }),

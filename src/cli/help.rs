@@ -29,7 +29,7 @@ Examples:
   opstead call operations.list states:='[\"waiting\"]' --json";
 
 const FLOW_FILE: &str = r##"A flow in TOML; JSON has the same members, as flows.register takes them:
-  name = "deploy"
+  name = "stock"
   # Also: id, tags, startAt, startBefore (times as with --at), after = [{ id = "ID" }]
 
   [[steps]]
@@ -40,10 +40,15 @@ const FLOW_FILE: &str = r##"A flow in TOML; JSON has the same members, as flows.
   [[steps]]
   name = "copy"
   methodName = "storage.copyImage"
-  # The result of another step, or a part of it. This waits for that step.
-  kwargs = { source = { "$result" = "create#/image" }, target = "copy" }
-  # Also: version, retry, and what else must have completed:
-  requires = ["create"]"##;
+  kwargs = { source = "base", target = "copy" }
+  # The steps that must have completed. Also: version, retry
+  requires = ["create"]
+
+  [[steps]]
+  name = "spare"
+  methodName = "storage.createImage"
+  # A part of another step's result, for which this one waits
+  kwargs = { image = "spare", sizeBytes = { "$result" = "copy#/sizeBytes" } }"##;
 
 /// What `--json` prints, of each command that takes it.
 const JSON: &[(&str, &str)] = &[

@@ -48,3 +48,36 @@ fn capitalized(state: OperationState) -> String {
     let (first, rest) = state.as_str().split_at(1);
     first.to_uppercase() + rest
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_a_stuck_flow_the_reason_and_the_ways_out_are_told() {
+        let text = r#"{"id":"stock 1","methodName":"flow.stock","version":1,"kwargs":{},"subsystem":"flow",
+            "alertName":"flow.task.f","state":"revertFailed","done":false,"reasons":[],
+            "operationInfo":{"operationDescription":"Failed","stageDescription":"","stage":{"number":1,"total":3},
+                "percentage":-1,"lastError":{"code":3001,"message":"full"}},
+            "claims":[],"weight":0,"tags":[],"registeredAt":"2026-01-02T03:04:05.006Z","attempt":1,"maxAttempts":1,
+            "error":{"code":3001,"message":"full","data":{"reason":"noRoom","notReverted":["mark"],
+                "reverts":[{"step":"copy","operationId":"f.copy","code":7,"message":"busy"}]}},
+            "nonFatalErrors":[],"spawnedTasks":[],"after":[],"registeredBy":"uid:0","cursor":5}"#;
+        let mut operation: Operation = serde_json::from_str(text).unwrap();
+        let told: Vec<String> = ended(&operation).iter().map(Line::text).collect();
+        assert_eq!(
+            told,
+            [
+                "RevertFailed: full (noRoom, 3001)",
+                "  Left as it is, for its method cannot be reverted: mark",
+                "  Not reverted: copy: busy (7)",
+                "It stays so until somebody decides. When the cause is mended, revert again:",
+                "  opstead retry 'stock 1'",
+                "Or clean up by hand where that is needed, and take it for reverted:",
+                "  opstead skip 'stock 1'",
+            ]
+        );
+        operation.state = OperationState::Reverted;
+        assert!(ways_out(&operation).is_empty());
+    }
+}

@@ -29,6 +29,11 @@ const FILTER_BYTES: usize = 8 * 1024;
 /// What the method of a flow begins with.
 const FLOW: &str = "flow.";
 
+/// Whether it is a flow, and what it registered are its steps.
+pub(super) fn is_flow(operation: &Operation) -> bool {
+    operation.method_name.starts_with(FLOW)
+}
+
 /// An operation and all below it that are kept.
 #[derive(Debug)]
 pub(super) struct Tree {
@@ -125,7 +130,7 @@ impl Tree {
 
     /// What an operation is called among its siblings: a step by its name.
     fn name<'a>(parent: &Operation, id: &'a str) -> &'a str {
-        let step = parent.method_name.starts_with(FLOW).then(|| {
+        let step = is_flow(parent).then(|| {
             let rest = id.strip_prefix(parent.id.as_str())?;
             rest.strip_prefix('.')
         });

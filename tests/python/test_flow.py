@@ -16,10 +16,11 @@ def two_copies(id: str, size: int = 2097152) -> opstead.Flow:
     """An image, two copies at once, and one of them resized."""
     flow = opstead.Flow("two copies", id=id, tags=["nightly"])
     create = flow.step("create", "storage.createImage", image="base", sizeBytes=1048576)
-    left = flow.step("left", "storage.copyImage", source=create.result["image"], target="left")
-    right = flow.step("right", "storage.copyImage", source=create.result["image"], target="right")
-    grow = flow.step("grow", "storage.resizeImage", image=left.result["image"], sizeBytes=size)
-    grow.requires(right)
+    left = flow.step("left", "storage.copyImage", source="base", target="left").requires(create)
+    right = flow.step("right", "storage.copyImage", source="base", target="right").requires(create)
+    grow = flow.step("grow", "storage.resizeImage", image="left", sizeBytes=size)
+    grow.requires(left, right)
+    flow.step("spare", "storage.createImage", image="spare", sizeBytes=grow.result["sizeBytes"])
     return flow
 
 
@@ -76,8 +77,9 @@ def test_a_flow_runs_as_a_whole(host: opstead.Host) -> None:
     assert (registration.id, registration.existing) == ("one", False)
     flow = host.waitForOperation("one", NEVER)
     assert (flow.state, flow.methodName, flow.tags) == ("completed", "flow.two copies", ["nightly"])
-    assert flow.spawnedTasks == ["one.create", "one.left", "one.right", "one.grow"]
+    assert flow.spawnedTasks == ["one.create", "one.left", "one.right", "one.grow", "one.spare"]
     assert host.storage.getImageInfo(image="left")["sizeBytes"] == 2097152
+    assert host.storage.getImageInfo(image="spare")["sizeBytes"] == 2097152
     assert host.storage.getImageInfo(image="right")["sizeBytes"] == 1048576
     assert host.registerFlow(two_copies("one")).existing
     with pytest.raises(opstead.IdReusedError):

@@ -4,19 +4,21 @@
 //! use opstead_client::{Flow, result};
 //! use serde_json::json;
 //!
-//! let request = Flow::new("two copies")
-//!     .with_id("copies-1")
+//! let request = Flow::new("stock")
+//!     .with_id("stock-1")
 //!     .step("create", "storage.createImage", json!({"image": "base", "sizeBytes": 1 << 20}))
-//!     .step(
-//!         "left",
-//!         "storage.copyImage",
-//!         // Takes a part of what `create` returns, and so waits for it.
-//!         json!({"source": result("create", "/image"), "target": "left"}),
-//!     )
-//!     .step("mark", "storage.createImage", json!({"image": "mark", "sizeBytes": 512}))
-//!     .requires("left")
+//!     .step("copy", "storage.copyImage", json!({"source": "base", "target": "copy"}))
+//!     .requires("create")
+//!     // Takes a part of what `copy` returns, and so waits for it.
+//!     .step("spare", "storage.createImage", json!({
+//!         "image": "spare",
+//!         "sizeBytes": result("copy", "/sizeBytes"),
+//!     }))
 //!     .build()?;
-//! assert_eq!(request.steps[1].kwargs.get(), r#"{"source":{"$result":"create#/image"},"target":"left"}"#);
+//! assert_eq!(
+//!     request.steps[2].kwargs.get(),
+//!     r#"{"image":"spare","sizeBytes":{"$result":"copy#/sizeBytes"}}"#
+//! );
 //! # Ok::<(), opstead_client::Error>(())
 //! ```
 

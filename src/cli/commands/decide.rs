@@ -1,6 +1,7 @@
 //! `retry` and `skip`: the two ways on from a revert that failed.
 
-use opstead_client::schema::{Operation, OperationState};
+use opstead_client::Error;
+use opstead_client::schema::{INVALID_PARAMS, Operation, OperationState};
 
 use crate::cli::arguments::DecideArguments;
 use crate::cli::connection::connect;
@@ -10,19 +11,26 @@ use crate::cli::output::Output;
 
 pub(super) async fn retry(arguments: DecideArguments) -> Result<Exit, CliError> {
     let client = connect(&arguments.daemon).await?;
-    let operation = client.retry(arguments.id).await?;
-    show(&operation, arguments.daemon.json)
+    let answer = client.retry(arguments.id).await;
+    show(answer, arguments.daemon.json)
 }
 
 pub(super) async fn skip(arguments: DecideArguments) -> Result<Exit, CliError> {
     let client = connect(&arguments.daemon).await?;
-    let operation = client.skip(arguments.id).await?;
-    show(&operation, arguments.daemon.json)
+    let answer = client.skip(arguments.id).await;
+    show(answer, arguments.daemon.json)
 }
 
-fn show(operation: &Operation, json: bool) -> Result<Exit, CliError> {
+fn show(answer: Result<Operation, Error>, json: bool) -> Result<Exit, CliError> {
+    let operation = match answer {
+        Err(Error::Refused(refusal)) if refusal.code == INVALID_PARAMS => {
+            let hint = "opstead list --state revertFailed shows what waits for it".to_owned();
+            return Err(CliError::Advised { refusal, hint });
+        }
+        other => other?,
+    };
     let id = &operation.id;
-    Output::new(json).show(operation, || {
+    Output::new(json).show(&operation, || {
         vec![match operation.state {
             OperationState::Reverting => format!("Reverting: {id}"),
             OperationState::Reverted => format!("Reverted: {id}"),

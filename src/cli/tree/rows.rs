@@ -43,7 +43,7 @@ impl Tree {
         }
         let (rows, others) = self.chosen(rows, most);
         let cells = rows.iter().map(|row| self.cells(row)).collect();
-        let header = match self.root.method_name.starts_with(super::FLOW) {
+        let header = match super::is_flow(&self.root) {
             true => &STEPS,
             false => &CHILDREN,
         };

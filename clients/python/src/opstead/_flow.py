@@ -77,7 +77,7 @@ class Step:
 
     @property
     def result(self) -> Result:
-        """What it will return, for the kwargs of another step: `create.result["image"]`."""
+        """What it will return, for the kwargs of another step: `create.result["sizeBytes"]`."""
         return Result(self)
 
     def requires(self, *steps: Step) -> Step:
