@@ -55,9 +55,7 @@ fn steps(members: &mut BTreeMap<String, Json>) -> Vec<String> {
     let mut lines = Vec::new();
     if let Some(names) = take::<Vec<String>>(members, "notReverted") {
         let names = names.join(", ");
-        lines.push(format!(
-            "  Left as it is, for its method cannot be reverted: {names}"
-        ));
+        lines.push(format!("  Left in place, since not revertible: {names}"));
     }
     for failure in take::<Vec<StepFailure>>(members, "reverts").unwrap_or_default() {
         let StepFailure {
@@ -181,7 +179,7 @@ mod tests {
         assert_eq!(
             more(&error),
             [
-                "  Left as it is, for its method cannot be reverted: a, b",
+                "  Left in place, since not revertible: a, b",
                 "  Not reverted: c: busy (7)",
             ]
         );

@@ -69,7 +69,7 @@ mod tests {
             told,
             [
                 "RevertFailed: full (noRoom, 3001)",
-                "  Left as it is, for its method cannot be reverted: mark",
+                "  Left in place, since not revertible: mark",
                 "  Not reverted: copy: busy (7)",
                 "It stays so until somebody decides. When the cause is mended, revert again:",
                 "  opstead retry 'stock 1'",

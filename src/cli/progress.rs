@@ -94,10 +94,10 @@ pub(super) fn bar(percentage: Option<f64>, cells: usize) -> String {
 }
 
 /// `[####----] Copying, 50 %`; no bar where nobody knows.
-pub(super) fn how_far(info: &OperationInfo) -> String {
+pub(super) fn how_far(info: &OperationInfo, cells: usize) -> String {
     let progress = words::progress(info);
     match info.percentage.known() {
-        Some(percentage) => format!("{} {progress}", bar(Some(percentage), words::CELLS)),
+        Some(percentage) => format!("{} {progress}", bar(Some(percentage), cells)),
         None => progress,
     }
 }

@@ -327,7 +327,7 @@ async fn children_are_shown_with_how_far_they_are() {
         &[
             "Executor mover",
             "CHILD METHOD STATE PROGRESS",
-            "└─ part vm.movePart running [#####---------------] Moving, 25 %",
+            "└─ part vm.movePart running [###-------] Moving, 25 %",
         ],
     );
     has(&show(&daemon, "part"), &["Parent whole"]);

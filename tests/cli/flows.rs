@@ -259,3 +259,25 @@ fn who_follows_in_any_case_follows_a_reverted_flow() {
     let ran = daemon.run(&["call", "diagnostic.noop", "--after", "stock-1", "--wait"]);
     assert_eq!(ran.code, 1, "{ran:?}");
 }
+
+/// The tree is drawn over itself, fits the terminal, and is gone in the end.
+#[test]
+fn on_a_terminal_the_tree_is_redrawn() {
+    let daemon = Daemon::start();
+    let file = write(&daemon, "stock.toml", STOCK);
+    let (said, watched) = daemon.run_watched(&["flow", &file, "--wait"], 60);
+    assert!(said.ends_with("Completed.\n"), "{said}");
+    assert!(
+        watched.contains("STEP") && watched.contains("└─ spare"),
+        "{watched:?}"
+    );
+    assert!(watched.ends_with("\u{1b}[J"), "{watched:?}");
+    let drawn = watched.replace("\u{1b}[J", "");
+    for line in drawn.lines().map(|line| line.trim_start_matches('\r')) {
+        let line = line
+            .rsplit_once('A')
+            .filter(|(up, _)| up.starts_with('\u{1b}'));
+        let line = line.map_or("", |(_, line)| line);
+        assert!(line.chars().count() < 60, "{line:?}");
+    }
+}

@@ -4,9 +4,9 @@
 use std::collections::BTreeMap;
 use std::io;
 
-use opstead_client::schema::{Operation, OperationState};
+use opstead_client::schema::{Operation, OperationState, Stage};
 
-use super::Tree;
+use super::{Tree, is_flow};
 use crate::cli::output::{Line, note, plain};
 use crate::cli::progress::draw;
 use crate::cli::table::cut_end;
@@ -105,17 +105,29 @@ impl LiveTree {
         let rows = terminal.rows.saturating_sub(OTHER_ROWS);
         let mut lines = vec![Line::from(cut_end(&first, columns))];
         lines.extend(tree.lines(Some(columns), Some(rows)));
-        self.clear();
+        // In one piece, so that nobody sees it half drawn.
+        let mut text = self.cleared();
+        for line in &lines {
+            text += &line.written(terminal.colours);
+            text.push('\n');
+        }
+        draw(&text);
         self.height = lines.len();
-        let written = lines.iter().map(|line| line.written(terminal.colours));
-        draw(&(written.collect::<Vec<_>>().join("\n") + "\n"));
     }
 
     /// Takes away what is on the screen.
     fn clear(&mut self) {
         if self.height > 0 {
-            draw(&format!("\u{1b}[{}A{CLEAR_BELOW}", self.height));
+            draw(&self.cleared());
             self.height = 0;
+        }
+    }
+
+    /// What takes away what is on the screen.
+    fn cleared(&self) -> String {
+        match self.height {
+            0 => String::new(),
+            height => format!("\u{1b}[{height}A{CLEAR_BELOW}"),
         }
     }
 }
@@ -131,6 +143,10 @@ fn told(operation: &Operation) -> String {
     use OperationState as State;
     let info = &operation.operation_info;
     match operation.state {
+        State::Running | State::Canceling | State::Reverting if is_flow(operation) => {
+            let Stage { number, total } = info.stage;
+            format!("{}, {number} of {total} steps done", operation.state)
+        }
         State::Running | State::Canceling | State::Reverting => words::progress(info),
         State::Failed | State::RevertFailed if info.last_error.code != 0 => format!(
             "{}: {} ({})",

@@ -25,6 +25,9 @@ const CHILDREN: [Column; 4] = [
     Column::text("PROGRESS"),
 ];
 
+/// The cells of a bar.
+const CELLS: usize = 10;
+
 /// A row: how it hangs on the tree, what it is called, and its record if it is kept.
 struct Row<'a> {
     branches: String,
@@ -57,7 +60,7 @@ impl Tree {
         use OperationState as State;
         let info = &operation.operation_info;
         match operation.state {
-            State::Running | State::Canceling | State::Reverting => how_far(info),
+            State::Running | State::Canceling | State::Reverting => how_far(info, CELLS),
             State::Waiting | State::Scheduled => {
                 reasons::brief(&self.open(parent, operation), operation.start_at)
             }
@@ -247,7 +250,7 @@ mod tests {
             [
                 "STEP       METHOD               STATE           PROGRESS",
                 "├─ create  storage.createImage  completed",
-                "├─ copy    storage.copyImage    running         [##########----------] Copying, 50 %",
+                "├─ copy    storage.copyImage    running         [#####-----] Copying, 50 %",
                 "│  └─ c.1  exec.run             failed          full (3)",
                 "├─ grow    storage.resizeImage  waiting         Waits for copy",
                 "├─ mark    exec.mark            revertFailed    full (3)",
@@ -264,7 +267,7 @@ mod tests {
             texts(&tree(), Some(5)),
             [
                 "STEP       METHOD             STATE         PROGRESS",
-                "├─ copy    storage.copyImage  running       [##########----------] Copying, 50 %",
+                "├─ copy    storage.copyImage  running       [#####-----] Copying, 50 %",
                 "│  └─ c.1  exec.run           failed        full (3)",
                 "├─ mark    exec.mark          revertFailed  full (3)",
                 "… and 3 others: 1 completed, 1 no longer kept, 1 waiting",
