@@ -36,6 +36,7 @@ fn what_is_registered_is_what_the_table_says() {
         result_bytes: 0,
         report_bytes: 0,
         dependencies: 0,
+        flow_steps: 0,
         children: 0,
         flow_steps: 0,
         capacity: 0,

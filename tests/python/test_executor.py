@@ -73,6 +73,10 @@ def test_what_a_function_raises_is_the_operations_error(
     def exits(task: opstead.Task) -> None:
         raise SystemExit(3)
 
+    @executor.method("t.exitsToo")
+    async def exits_too(task: opstead.aio.Task) -> None:
+        raise SystemExit(3)
+
     @executor.method("t.fails")
     def fails(task: opstead.Task) -> None:
         raise opstead.Failure(3007, "no such thing", data={"thing": 1})
@@ -87,9 +91,11 @@ def test_what_a_function_raises_is_the_operations_error(
             assert error is not None
             assert (error.code, error.message) == (2006, "KeyError: 'absent'")
             assert "in raises" in error.data["traceback"]
-        error = run(host, "t.exits").error
-        assert error is not None
-        assert error.message == "SystemExit: 3"
+        # What would end a program or a loop is no more than that either.
+        for method in ("t.exits", "t.exitsToo"):
+            error = run(host, method).error
+            assert error is not None
+            assert (error.code, error.message) == (2006, "SystemExit: 3")
         error = run(host, "t.fails").error
         assert error == opstead.types.ErrorObject(3007, "no such thing", {"thing": 1})
         error = run(host, "t.returns").error
@@ -333,6 +339,60 @@ def test_queries(home: Home, host: opstead.Host, executor: opstead.Executor) -> 
             host.t.sum(numbers="1")
     with pytest.raises(opstead.ExecutorUnavailableError):
         host.t.sum(numbers=[])
+
+
+def test_objects(home: Home, host: opstead.Host, executor: opstead.Executor) -> None:
+    @executor.method("t.publishes")
+    def publishes(task: opstead.Task) -> int:
+        return task.publish(
+            "t.Thing.b", opstead.types.InfoUpdate(operationDescription="Running", percentage=50)
+        )
+
+    @executor.method("t.publishesToo")
+    async def publishes_too(task: opstead.aio.Task) -> int:
+        with pytest.raises(RuntimeError, match="await that of the task"):
+            executor.publish("t.Thing.b", {"operationDescription": "Paused"})
+        await task.publish("t.Thing.b", {"operationDescription": "Paused"})
+        return await task.retire("t.Thing.b")
+
+    @executor.method("t.retires")
+    def retires(task: opstead.Task) -> int:
+        return task.retire("t.Thing.a")
+
+    def info(name: str) -> opstead.types.OperationInfo:
+        return host.getOperationInfo(name).operationInfo
+
+    cursors: list[int] = []
+
+    def watch() -> None:
+        cursors.append(executor.publish("t.Thing.a", {"operationDescription": "Running"}))
+
+    # Who looks after objects may begin before the executor is attached.
+    watching = threading.Thread(target=watch)
+    watching.start()
+    with attached(executor, home.socket):
+        watching.join()
+        assert cursors == [host.getOperationInfo("t.Thing.a").cursor]
+        with pytest.raises(opstead.InvalidParamsError):
+            executor.publish("other.Thing.a", {"operationDescription": "Running"})
+        with pytest.raises(TypeError, match="a set cannot be written as JSON"):
+            executor.publish("t.Thing.a", {"extraData": {"a": {1}}})
+        run(host, "t.publishes")
+        assert (info("t.Thing.b").operationDescription, info("t.Thing.b").percentage) == (
+            "Running",
+            50,
+        )
+        run(host, "t.publishesToo")
+        run(host, "t.retires")
+        for name in ("t.Thing.a", "t.Thing.b"):
+            with pytest.raises(opstead.ObjectNotFoundError):
+                info(name)
+        executor.publish("t.Thing.a", {"operationDescription": "Running"})
+        executor.retire("t.Thing.a")
+        with pytest.raises(opstead.ObjectNotFoundError):
+            info("t.Thing.a")
+    with pytest.raises(opstead.CanceledError, match="has left"):
+        executor.publish("t.Thing.a", {"operationDescription": "Running"})
 
 
 def test_versions_are_functions_of_their_own(

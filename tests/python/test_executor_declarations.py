@@ -66,6 +66,26 @@ def test_declarations_that_the_daemon_refuses(
         executor.run(home.socket)
 
 
+def test_reverts_that_are_none(executor: opstead.Executor) -> None:
+    @executor.method("t.create")
+    def create(task: opstead.Task, name: str, size: int = 1) -> None: ...
+
+    executor.query("t.query")(lambda: None)
+    for name, version in (("t.absent", 1), ("t.create", 2), ("t.query", 1)):
+        with pytest.raises(ValueError, match=f"{name} is not declared as a method in version"):
+            executor.revert(name, version=version)
+    for function, fault in (
+        (lambda _task: None, "unexpected keyword argument 'name'"),
+        (lambda _task, name, size: None, "missing a required argument: 'size'"),
+        (lambda: None, "too many positional arguments"),
+    ):
+        with pytest.raises(TypeError, match=f"does not take what t.create takes: .*{fault}"):
+            executor.revert("t.create")(function)
+    executor.revert("t.create")(lambda _task, **anything: None)
+    with pytest.raises(ValueError, match=r"t\.create is reverted twice in version 1"):
+        executor.revert("t.create")
+
+
 def test_a_schema_is_made_from_annotations(home: Home, executor: opstead.Executor) -> None:
     @executor.method("t.all")
     def all_kinds(

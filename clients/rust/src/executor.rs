@@ -4,11 +4,14 @@
 use std::future::Future;
 use std::sync::Arc;
 
-use opstead_schema::params::{InfoUpdate, RegisterParams};
-use opstead_schema::{Assignment, ErrorCode, ErrorObject, Json, Registration, Timestamp};
+use opstead_schema::params::{FlowsRegisterParams, InfoUpdate, RegisterParams};
+use opstead_schema::{
+    Assignment, ErrorCode, ErrorObject, Json, Registration, StepFailure, Timestamp,
+};
 
 use crate::Error;
 use crate::attempt::Attempt;
+use crate::random::random;
 
 /// Carries out methods. Attach it with [`crate::Client::attach`].
 pub trait Executor: Send + Sync + 'static {
@@ -20,6 +23,22 @@ pub trait Executor: Send + Sync + 'static {
         task: Task,
         kwargs: Json,
     ) -> impl Future<Output = Result<Json, ErrorObject>> + Send;
+
+    /// Undoes an operation whose method is declared `revertible`, as a step of a flow that does not
+    /// succeed. `outcome` is what the operation came to: one that failed is reverted too. `failures`
+    /// are all the steps that failed. It may be called again after a crash, so what is undone already
+    /// is no error. An error leaves the operation `revertFailed`.
+    fn revert(
+        &self,
+        task: Task,
+        kwargs: Json,
+        outcome: Result<Json, ErrorObject>,
+        failures: Vec<StepFailure>,
+    ) -> impl Future<Output = Result<(), ErrorObject>> + Send {
+        drop((kwargs, outcome, failures));
+        let message = format!("{} is not reverted by this executor", task.method_name());
+        async { Err(ErrorObject::new(ErrorCode::ExecutorPanicked, message)) }
+    }
 
     /// Answers a method that is declared as a query, within 10 seconds.
     fn query(
@@ -85,14 +104,35 @@ impl Task {
         self.attempt.non_fatal_error(error);
     }
 
-    /// Registers an operation as a child of this one. Choose its id: another attempt then finds it
-    /// instead of registering it again.
+    /// Registers an operation as a child of this one, once, over lost connections too. Choose its
+    /// id: another attempt then finds it instead of registering another child. Left out, it is the
+    /// method's name and a random number.
     ///
     /// # Errors
     /// As [`crate::Client::register`]; `staleLease` once the attempt is over.
     pub async fn register(&self, mut params: RegisterParams) -> Result<Registration, Error> {
         params.lease = Some(self.attempt.lease().to_owned());
+        // The request may be repeated, which without an id would register another child.
+        params
+            .id
+            .get_or_insert_with(|| unique_id(&params.method_name));
         let answer = self.attempt.call("operations.register", &params).await?;
+        serde_json::from_str(answer.get()).map_err(|error| Error::Protocol(error.to_string()))
+    }
+
+    /// Registers a flow as a child of this operation, as [`Self::register`] does an operation.
+    ///
+    /// # Errors
+    /// As [`crate::Client::register_flow`]; `staleLease` once the attempt is over.
+    pub async fn register_flow(
+        &self,
+        mut params: FlowsRegisterParams,
+    ) -> Result<Registration, Error> {
+        params.lease = Some(self.attempt.lease().to_owned());
+        params
+            .id
+            .get_or_insert_with(|| unique_id(&format!("flow.{}", params.name)));
+        let answer = self.attempt.call("flows.register", &params).await?;
         serde_json::from_str(answer.get()).map_err(|error| Error::Protocol(error.to_string()))
     }
 
@@ -112,4 +152,10 @@ impl Task {
     pub fn stopped() -> ErrorObject {
         ErrorObject::new(ErrorCode::Canceled, "canceled on request")
     }
+}
+
+/// An id that no other operation has, in the shape of those that the daemon makes.
+fn unique_id(method_name: &str) -> String {
+    // Ids have at most 200 characters.
+    format!("{method_name:.160}.{:016x}{:016x}", random(), random())
 }

@@ -225,6 +225,7 @@ fn limits() -> opstead_client::schema::Limits {
         open_operations: 8,
         claims: 8,
         dependencies: 8,
+        flow_steps: 8,
         children: 8,
         flow_steps: 8,
         capacity: 8,

@@ -14,7 +14,9 @@ from ._client import Client
 from ._config import Config, Target, Token, target_of
 from ._executor_attachment import Attachment
 from ._executor_declaration import Declared, declared, key_of
-from .types import Claim, InterruptPolicy, RetryPolicy
+from ._executor_outcome import CanceledError
+from ._executor_task import publication, retirement, waited_for
+from .types import Claim, InfoUpdate, InterruptPolicy, RetryPolicy
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -24,8 +26,8 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM)
 class Executor:
     """Functions as methods of subsystems.
 
-    `@executor.method(...)` and `@executor.query(...)` declare them, `run` or `serve` attaches to a
-    daemon and carries out what comes. A function gets its arguments by name. One that blocks runs
+    `@executor.method(...)`, `@executor.revert(...)` and `@executor.query(...)` declare them, `run`
+    or `serve` attaches to a daemon and carries out what comes. A function gets its arguments by name. One that blocks runs
     on a thread of its own, `async def` runs on the event loop. What it returns is the operation's
     result; what it raises is its error, `Failure` with a code of one's own.
 
@@ -50,6 +52,9 @@ class Executor:
         self._methods: dict[tuple[str, int], Declared] = {}
         self._lock = threading.Lock()
         self._running: Optional[_Running] = None
+        self._attachment: Optional[Attachment] = None
+        # Set once it is known whether there is an attachment.
+        self._settled = threading.Event()
 
     def method(
         self,
@@ -103,6 +108,30 @@ class Executor:
             "secrets": secrets,
         }
         return self._declare(given, takes_task=True)
+
+    def revert(self, name: str, *, version: int = 1) -> Callable[[Function], Function]:
+        """Declares `function(task, **kwargs)` as what reverts that method, which is declared
+        already and can then be a step of a flow that is undone when it fails.
+
+        The function is given the operation's own arguments, and by its task `result` or `error`
+        and all `failures` of the flow. It is called for operations that failed or were canceled
+        too, and may be called again after a crash: what is undone already is no error. What it
+        returns means nothing; if it raises, the operation is `revertFailed`.
+
+        Raises `TypeError` or `ValueError`.
+        """
+        key = key_of(name, version)
+        method = self._methods.get(key)
+        if method is None or method.declaration["kind"] != "operation":
+            raise ValueError(f"{name} is not declared as a method in version {version}")
+        if method.revert is not None:
+            raise ValueError(f"{name} is reverted twice in version {version}")
+
+        def declare(function: Function) -> Function:
+            self._methods[key] = method.reverted_by(function)
+            return function
+
+        return declare
 
     def query(
         self,
@@ -184,6 +213,7 @@ class Executor:
             if self._running is not None:
                 raise RuntimeError(f"executor {self.name!r} runs already")
             self._running = running
+        self._settled.clear()
         parts = [
             asyncio.ensure_future(self._attached(where, who, config or Config(), running.drained)),
             asyncio.ensure_future(_set(running.left)),
@@ -196,6 +226,8 @@ class Executor:
             for part in parts:
                 part.cancel()
             await asyncio.gather(*parts, return_exceptions=True)
+            self._attachment = None
+            self._settled.set()
             self._running = None
 
     async def _attached(
@@ -203,9 +235,37 @@ class Executor:
     ) -> None:
         client = await Client.connect(target, token, config)
         try:
-            await Attachment(client, self.name, self._methods, self.capacity).serve(drained)
+            self._attachment = Attachment(client, self.name, self._methods, self.capacity)
+            self._settled.set()
+            await self._attachment.serve(drained)
         finally:
             await client.close()
+
+    def publish(self, alertName: str, operationInfo: Union[InfoUpdate, Mapping[str, Any]]) -> int:
+        """Tells how an object stands that is of a subsystem of its methods; it is on disk when
+        this returns, at that place in the log. Waits until the executor is attached. From any
+        thread but an event loop's; there is `await task.publish(...)`.
+
+        alertName: `<subsystem>.<object>`, whole.
+        operationInfo: `operationDescription` is needed; left out, other members are empty.
+
+        Raises `RefusedError` and `TypeError` or `ValueError` for what the daemon would not take,
+        `CanceledError` when the executor has left.
+        """
+        return self._say(*publication(alertName, operationInfo))
+
+    def retire(self, alertName: str) -> int:
+        """Tells that an object is no more, as `publish`."""
+        return self._say(*retirement(alertName))
+
+    def _say(self, method: str, params: Mapping[str, object]) -> int:
+        if _is_on_loop():
+            raise RuntimeError("this waits, which an event loop must not: await that of the task")
+        self._settled.wait()
+        attachment = self._attachment
+        if attachment is None:
+            raise CanceledError("the executor has left")
+        return waited_for(attachment.say(method, params), attachment.loop).cursor
 
     def drain(self) -> None:
         """Takes nothing new; `run` returns when what was begun has ended. From any thread."""
@@ -213,8 +273,9 @@ class Executor:
             self._running.soon(self._running.drained.set)
 
     def leave(self) -> None:
-        """Ends the connection; `run` returns at once. What runs is canceled here, and the daemon
-        deals with it as `onInterrupt` says. From any thread.
+        """Ends the connection. What runs is canceled here, and the daemon deals with it as
+        `onInterrupt` says; `run` waits for no thread, only until coroutines have cleaned up. From
+        any thread.
         """
         if self._running is not None:
             self._running.soon(self._running.left.set)
@@ -236,6 +297,14 @@ class _Running(NamedTuple):
         with suppress(RuntimeError):
             # Of a loop that is closed: it has ended.
             self.loop.call_soon_threadsafe(work)
+
+
+def _is_on_loop() -> bool:
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return False
+    return True
 
 
 async def _set(event: asyncio.Event) -> None:

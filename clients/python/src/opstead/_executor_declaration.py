@@ -24,15 +24,34 @@ UNIONS = (Union, getattr(python_types, "UnionType", Union))
 
 
 class Declared(NamedTuple):
-    """A method and the function that carries it out."""
+    """A method, the function that carries it out, and the one that reverts it."""
 
     function: Callable[..., Any]
     declaration: dict[str, Any]
+    revert: Optional[Callable[..., Any]] = None
 
-    @property
-    def is_async(self) -> bool:
-        """Whether it runs on the event loop, or else on a thread of its own."""
-        return inspect.iscoroutinefunction(self.function)
+    def reverted_by(self, function: Callable[..., Any]) -> Declared:
+        """The same method, which can be reverted.
+
+        Raises `TypeError` when the functions do not take the same arguments.
+        """
+        parameters = _named(self.function)
+        for given in (parameters, [one for one in parameters if one.default is one.empty]):
+            try:
+                inspect.signature(function).bind(None, **{one.name: None for one in given})
+            except TypeError as error:
+                raise TypeError(
+                    f"{function.__qualname__} does not take what {self.declaration['name']}"
+                    f" takes: {error}"
+                ) from None
+        return Declared(self.function, {**self.declaration, "revertible": True}, function)
+
+
+def _named(function: Callable[..., Any]) -> list[inspect.Parameter]:
+    """What a method's function takes by name, beside its task."""
+    _task, *parameters = inspect.signature(function).parameters.values()
+    by_name = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
+    return [one for one in parameters if one.kind in by_name]
 
 
 def declared(
