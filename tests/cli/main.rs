@@ -14,5 +14,6 @@ mod methods;
 mod operations;
 mod serving;
 mod streams;
+mod stuck;
 mod support;
 mod terminal;

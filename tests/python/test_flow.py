@@ -6,6 +6,7 @@ import asyncio
 from typing import Any
 
 import pytest
+from attached import attached
 from conftest import NEVER, Home
 
 import opstead
@@ -101,3 +102,28 @@ def test_of_a_flow_that_fails_nothing_is_left(home: Home) -> None:
                     await host.storage.getImageInfo(image=image)
 
     asyncio.run(story())
+
+
+def test_an_executor_registers_a_flow_as_its_child(home: Home, host: opstead.Host) -> None:
+    executor = opstead.Executor("stocker")
+
+    @executor.method("stock.fill")
+    def fill(task: opstead.Task) -> str:
+        with pytest.raises(ValueError, match="has no id"):
+            task.registerFlow(opstead.Flow("nameless"))
+        for _twice in range(2):
+            task.registerFlow(two_copies("blocking-child"))
+        return "blocking-child"
+
+    @executor.method("stock.fillToo")
+    async def fill_too(task: opstead.aio.Task) -> str:
+        flow = opstead.Flow("one", id="async-child")
+        flow.step("noop", "diagnostic.noop")
+        return (await task.registerFlow(flow)).id
+
+    with attached(executor, home.socket):
+        for method in ("stock.fill", "stock.fillToo"):
+            parent = host.operations.register(methodName=method)
+            child = host.waitForResult(parent.id, NEVER)
+            flow = host.waitForOperation(child, NEVER)
+            assert (flow.state, flow.parent) == ("completed", parent.id)
