@@ -173,35 +173,42 @@ impl CliError {
     }
 
     fn tell(&self) -> Told {
-        let advice;
-        let (exit, hint) = match self {
-            Self::Daemon(Error::Refused(refusal)) => return tell_refusal(refusal),
-            Self::Advised { refusal, hint } => {
-                let hint = hint.clone();
-                return Told {
-                    hint,
-                    ..tell_refusal(refusal)
-                };
-            }
+        match self {
+            Self::Daemon(Error::Refused(refusal)) => tell_refusal(refusal),
+            Self::Advised { refusal, hint } => Told {
+                hint: hint.clone(),
+                ..tell_refusal(refusal)
+            },
             Self::FileRefused {
                 refusal,
                 name,
                 faults,
-            } => {
-                return Told {
-                    details: told_in_file(name, faults),
-                    hint: FILE_HINT.to_owned(),
-                    ..tell_refusal(refusal)
-                };
+            } => Told {
+                details: told_in_file(name, faults),
+                hint: FILE_HINT.to_owned(),
+                ..tell_refusal(refusal)
+            },
+            Self::File { name, faults } => Told {
+                exit: Exit::Usage,
+                sentence: format!("opstead: {name} is not as it should be."),
+                details: told_in_file(name, faults),
+                hint: FILE_HINT.to_owned(),
+            },
+            own => {
+                let (exit, hint) = own.exit_and_hint();
+                Told {
+                    exit,
+                    sentence: format!("opstead: {}.", own.message()),
+                    details: Vec::new(),
+                    hint,
+                }
             }
-            Self::File { name, faults } => {
-                return Told {
-                    exit: Exit::Usage,
-                    sentence: format!("opstead: {name} is not as it should be."),
-                    details: told_in_file(name, faults),
-                    hint: FILE_HINT.to_owned(),
-                };
-            }
+        }
+    }
+
+    /// Of what one sentence says all.
+    fn exit_and_hint(&self) -> (Exit, String) {
+        let (exit, hint) = match self {
             Self::Daemon(error) => exit_and_hint_of(error),
             Self::Usage { hint, .. } => (Exit::Usage, hint.as_str()),
             Self::Unanswered { hint } => (Exit::Unreachable, hint.as_str()),
@@ -221,19 +228,11 @@ impl CliError {
                 Exit::Rejected,
                 "a cursor is a place of one log only: begin anew with --after 0, or without",
             ),
-            Self::Journal(fault) => {
-                advice = fault.advice();
-                (advice.0, advice.1.as_str())
-            }
+            Self::Journal(fault) => return fault.advice(),
             Self::Interrupted { hint } => (Exit::Interrupted, hint.as_str()),
-            Self::Demo(_) | Self::System(_) => (Exit::Failed, ""),
+            _ => (Exit::Failed, ""),
         };
-        Told {
-            exit,
-            sentence: format!("opstead: {}.", self.message()),
-            details: Vec::new(),
-            hint: hint.to_owned(),
-        }
+        (exit, hint.to_owned())
     }
 }
 
