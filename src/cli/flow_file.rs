@@ -237,6 +237,13 @@ mod tests {
         }
     }
 
+    #[test]
+    fn the_file_that_the_help_shows_can_be_read() {
+        let (_, shown) = crate::cli::help::FLOW_FILE.split_once('\n').unwrap();
+        let request = file(shown).request().unwrap();
+        assert_eq!(request.steps.len(), 3);
+    }
+
     const WHOLE: &str = r#"
 name = "deploy"
 id = "deploy-1"
@@ -348,10 +355,7 @@ maxMs = 100
             ["13:27: steps wait for one another: b for a for c for b"]
         );
         let own = step("a", "kwargs = { x = { \"$result\" = \"a\" } }");
-        assert_eq!(
-            faults(&steps(&own)),
-            ["5:30: steps wait for one another: a for a"]
-        );
+        assert_eq!(faults(&steps(&own)), ["5:30: step \"a\" waits for itself"]);
         for (result, told) in [
             (
                 "{ \"$result\" = 1 }",

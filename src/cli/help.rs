@@ -28,7 +28,8 @@ Examples:
   opstead call storage.deleteImage image=a --after copy-1 --at 2026-12-01T12:00
   opstead call operations.list states:='[\"waiting\"]' --json";
 
-const FLOW_FILE: &str = r##"A flow in TOML; JSON has the same members, as flows.register takes them:
+/// A flow to copy from.
+pub(super) const FLOW_FILE: &str = r##"A flow in TOML; JSON has the same members, as flows.register takes them:
   name = "stock"
   # Also: id, tags, startAt, startBefore (times as with --at), after = [{ id = "ID" }]
 

@@ -135,9 +135,13 @@ fn cycle(steps: &[Node], edges: &[Vec<Edge<'_>>], places: &HashMap<&str, usize>)
             let edge = edge_to(&edges[at], places, |next| {
                 next == *way.get(begin + 1).unwrap_or(&at)
             })?;
+            let message = match names.as_slice() {
+                [own, _] => format!("step {own:?} waits for itself"),
+                names => format!("steps wait for one another: {}", names.join(" for ")),
+            };
             return Some(Found {
                 offset: edge.offset,
-                message: format!("steps wait for one another: {}", names.join(" for ")),
+                message,
             });
         }
         way.push(at);
