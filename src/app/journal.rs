@@ -6,7 +6,7 @@ use std::path::Path;
 
 use opstead_client::schema::Operation;
 use opstead_client::schema::params::FilterType;
-use opstead_core::{Cursor, Event, EventBody, OperationState, State};
+use opstead_core::{Cursor, Event, EventBody, Moment, OperationState, State};
 
 use crate::cli::{
     Checkpoint, Damage, Entry, Interrupted, JournalFault, NextStart, Recovered, Sizes,
@@ -58,7 +58,9 @@ impl StoppedJournal for StoppedFolder {
         if let Some(state) = &self.state
             && let Some(operation) = state.operation(id)
         {
-            let reasons = state.reasons(operation);
+            let mut reasons = state.reasons(operation, Moment::default());
+            // A delay stands still while no daemon runs.
+            reasons.iter_mut().for_each(|reason| reason.until = None);
             return Ok(Some(convert::operation(operation, &reasons)));
         }
         let Some(reader) = self.inspection.reader() else {

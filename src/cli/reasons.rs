@@ -21,7 +21,10 @@ pub(super) fn brief(reasons: &[Reason], start_at: Option<Timestamp>) -> String {
             },
             (Cause::Capacity, _) => "capacity".to_owned(),
             (Cause::Version, _) => "an executor with its version".to_owned(),
-            (Cause::RetryDelay, _) => "its next attempt".to_owned(),
+            (Cause::RetryDelay, _) => match reason.detail.as_deref() {
+                Some(until) => format!("its next attempt at {until}"),
+                None => "its next attempt".to_owned(),
+            },
             (Cause::Executor | Cause::Resource, _) => match reason.detail.as_deref() {
                 Some("busy") => "a free executor".to_owned(),
                 Some("queued") => "its turn".to_owned(),
@@ -70,7 +73,10 @@ fn lines_of(reason: &Reason, start_at: Option<Timestamp>) -> Vec<String> {
         (Cause::Dependency, Some(state)) => {
             vec![format!("  About to be skipped: {names} is {state}")]
         }
-        (Cause::RetryDelay, _) => waits_for("the delay before its next attempt"),
+        (Cause::RetryDelay, Some(until)) => {
+            waits_for(&format!("the delay before its next attempt, until {until}"))
+        }
+        (Cause::RetryDelay, None) => waits_for("the delay before its next attempt"),
     }
 }
 
@@ -152,6 +158,10 @@ mod tests {
             (
                 Reason::of(Cause::RetryDelay),
                 "Waits for: the delay before its next attempt",
+            ),
+            (
+                detailed(Cause::RetryDelay, "2026-11-23T05:42:18.645Z", &[]),
+                "Waits for: the delay before its next attempt, until 2026-11-23T05:42:18.645Z",
             ),
         ] {
             let lines = lines(&[reason], Some(time));

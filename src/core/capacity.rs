@@ -3,6 +3,8 @@
 //!
 //! When an operation becomes the oldest that lacks nothing but capacity, weight is *reserved* for
 //! it: what is free at that moment may still be used by lighter ones, what is freed later is kept.
+//! An attempt may wait for what it has registered; so when only such attempts could make room, what
+//! is free then is lent out again.
 
 use imbl::OrdSet;
 use serde::{Deserialize, Serialize};
@@ -116,6 +118,11 @@ impl Capacity {
         if let Some(reserve) = &mut self.reserve {
             reserve.usable = reserve.usable.min(free);
         }
+    }
+
+    /// All that use some of it.
+    pub(crate) fn users(&self) -> impl Iterator<Item = &Cursor> {
+        self.users.iter()
     }
 
     /// The oldest that use it, and whether there are others.

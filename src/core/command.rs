@@ -13,10 +13,20 @@ use crate::refusal::Reason;
 /// A moment, by both clocks.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Moment {
-    /// By the wall clock: what the events will bear, and what start times are held against.
+    /// What the events will bear: the wall clock, except that it never goes back.
     pub time: Time,
+    /// What the wall clock shows, against which start times are held. It may have been set back.
+    pub wall: Time,
     /// By the steady clock, for delays, time-outs and kept attempts.
     pub steady: Steady,
+}
+
+impl Moment {
+    /// What the wall clock will show at a moment of the steady one, if nobody sets it.
+    pub(crate) fn wall_at(self, steady: Steady) -> Time {
+        let left = steady.0.saturating_sub(self.steady.0);
+        Time(self.wall.0.saturating_add(left))
+    }
 }
 
 /// An order, and when it was given.
@@ -209,8 +219,10 @@ impl Lease {
 pub enum Verdict {
     /// With this result.
     Completed(Json),
-    /// With this error. [`Failure::CANCELED`] is how an executor answers a request to cancel.
+    /// With this error.
     Failed(Failure),
+    /// As it was asked to: by a request to cancel its operation.
+    Canceled,
 }
 
 /// The answer to a command that was not refused.

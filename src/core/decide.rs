@@ -29,6 +29,10 @@ use crate::state::{Limits, State};
 /// [`Order::Continue`].
 const START_BATCH: usize = 256;
 
+/// About the bytes that such steps may lead to: with the step that reaches it, it is enough. What
+/// ends is written whole, and operations may be large.
+const START_BYTES: usize = 128 << 10;
+
 /// What a command led to.
 #[derive(Debug)]
 pub struct Executed {
@@ -88,18 +92,27 @@ impl State {
                 time: now.time,
                 body,
             };
-            ended.extend(state.apply(&event));
+            let done = state.apply(&event);
+            let record = done.as_ref().map_or(0, |record| record.text_bytes());
+            let bytes = event.text_bytes() + record;
+            ended.extend(done);
             events.push(event);
+            bytes
         };
         for body in decision.events {
             happen(self, body);
         }
         if decision.frees {
+            let mut bytes = 0;
             for _ in 0..START_BATCH {
+                if bytes >= START_BYTES {
+                    break;
+                }
                 let Some(step) = self.next_step(now) else {
                     break;
                 };
-                step.into_iter().for_each(|body| happen(self, body));
+                let steps = step.into_iter().map(|body| happen(self, body));
+                bytes += steps.sum::<usize>();
             }
         }
         let stands = |sequence: Cursor| match self.operations.get(&sequence) {
@@ -113,7 +126,7 @@ impl State {
         let reply = match decision.answer {
             Answer::Reply(reply) => reply,
             Answer::Registered(sequence) => {
-                Reply::Registered(self.registration(&stands(sequence), false))
+                Reply::Registered(self.registration(&stands(sequence), false, now))
             }
             Answer::Operation(sequence) => Reply::Operation(stands(sequence)),
         };
@@ -287,11 +300,11 @@ impl State {
     }
 
     /// How an operation was registered, and how it stands now.
-    fn registration(&self, operation: &Operation, existing: bool) -> Registration {
+    fn registration(&self, operation: &Operation, existing: bool, now: Moment) -> Registration {
         Registration {
             id: operation.subject.id.clone(),
             alert_name: operation.subject.alert_name.clone(),
-            reasons: self.reasons(operation),
+            reasons: self.reasons(operation, now),
             state: operation.state,
             existing,
             cursor: operation.subject.sequence,

@@ -3,14 +3,16 @@
 use std::sync::Arc;
 
 use crate::claims::{Judgement, NAMED_BLOCKERS};
+use crate::command::Moment;
+use crate::conditions::Timer;
 use crate::event::Cursor;
 use crate::operation::{Claim, ClaimOperation, Operation, OperationState};
 use crate::refusal::{Cause, Reason, Refusal};
 use crate::state::{Executor, State};
 
 impl State {
-    /// Every reason why a waiting operation does not run; none for any other.
-    pub fn reasons(&self, operation: &Operation) -> Vec<Reason> {
+    /// Every reason why a waiting operation does not run at this moment; none for any other.
+    pub fn reasons(&self, operation: &Operation, now: Moment) -> Vec<Reason> {
         let is_scheduled = operation.state == OperationState::Scheduled;
         if !is_scheduled && operation.state != OperationState::Waiting {
             return Vec::new();
@@ -29,7 +31,11 @@ impl State {
         }
         reasons.extend(self.dependency_reason(operation));
         if operation.is_delayed() {
-            reasons.push(Reason::of(Cause::RetryDelay));
+            let due = operation.timer().map(Timer::due);
+            reasons.push(Reason {
+                until: due.map(|due| now.wall_at(due)),
+                ..Reason::of(Cause::RetryDelay)
+            });
         }
         reasons.extend(self.capacity_reason(operation));
         let executor = self.free_executor(&subject.method_name, operation.request.version);

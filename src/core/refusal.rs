@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use thiserror::Error;
 
-use crate::operation::{ClaimOperation, OperationState, Resource};
+use crate::operation::{ClaimOperation, OperationState, Resource, Time};
 
 /// Why a command changed nothing.
 #[derive(Clone, Debug, PartialEq, Error)]
@@ -128,6 +128,8 @@ pub struct Reason {
     pub more: bool,
     /// More for people, as `busy`.
     pub detail: Option<Arc<str>>,
+    /// When it will be over by the wall clock, for [`Cause::RetryDelay`].
+    pub until: Option<Time>,
 }
 
 impl Reason {
@@ -140,6 +142,7 @@ impl Reason {
             blocked_by: Vec::new(),
             more: false,
             detail: None,
+            until: None,
         }
     }
 

@@ -9,6 +9,9 @@ use crate::operation::{Operation, OperationInfo, Outcome, Request};
 /// What one removed operation takes in an event, about.
 const PURGED_BYTES: usize = 64;
 
+/// What one offered method takes in an event beside its name, about.
+const OFFER_BYTES: usize = 8;
+
 impl Event {
     /// About the bytes of all texts in it.
     pub fn text_bytes(&self) -> usize {
@@ -18,9 +21,14 @@ impl Event {
             | EventBody::ObjectRetired { alert_name, info } => alert_name.len() + info.text_bytes(),
             EventBody::Purged { operations } => operations.len() * PURGED_BYTES,
             EventBody::MethodDeclared(method) => method.text_bytes(),
-            EventBody::ExecutorAttached { .. }
-            | EventBody::ExecutorDetached { .. }
-            | EventBody::WakeContinued
+            EventBody::ExecutorAttached {
+                executor, offers, ..
+            } => {
+                let offers = offers.iter().map(|(method, _)| method.len() + OFFER_BYTES);
+                executor.len() + offers.sum::<usize>()
+            }
+            EventBody::ExecutorDetached { executor, .. } => executor.len(),
+            EventBody::WakeContinued
             | EventBody::CapacitySet { .. }
             | EventBody::CapacityReserved { .. }
             | EventBody::Placed { .. }

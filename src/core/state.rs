@@ -177,6 +177,14 @@ impl Executor {
     pub(crate) fn is_free(&self) -> bool {
         self.attached && self.running.len() < self.capacity as usize
     }
+
+    /// Whether it is there and takes operations of this one's method at all.
+    pub(crate) fn takes(&self, operation: &Operation) -> bool {
+        let offer = |(name, version): &(Arc<str>, u32)| {
+            *version == operation.request.version && *name == operation.subject.method_name
+        };
+        self.attached && self.capacity > 0 && self.offers.iter().any(offer)
+    }
 }
 
 impl State {

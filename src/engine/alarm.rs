@@ -33,7 +33,7 @@ impl Alarm {
             return;
         }
         self.next = next;
-        let by_wall = next.0.map(|time| time.0.saturating_sub(now.time.0));
+        let by_wall = next.0.map(|time| time.0.saturating_sub(now.wall.0));
         let by_steady = next.1.map(|due| due.0.saturating_sub(now.steady.0));
         let soonest = by_wall.into_iter().chain(by_steady).min();
         let at = soonest.and_then(|ms| Instant::now().checked_add(Duration::from_millis(ms)));

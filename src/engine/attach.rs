@@ -10,6 +10,7 @@ use super::handle::invalid;
 use super::outside::{Outlet, Seat};
 use super::post::Asker;
 use super::request::Request;
+use super::schema_bounds;
 use super::schemas::Compiled;
 use super::{EngineError, EngineHandle};
 
@@ -199,6 +200,14 @@ impl EngineHandle {
             if earlier.any(|other| (&other.name, other.version) == (&method.name, method.version)) {
                 let message = "is declared in this version before";
                 faults.push(Fault::new(format!("{pointer}/name"), message));
+            }
+            if let Some(schema) = &method.kwargs_schema {
+                let pointer = format!("{pointer}/kwargsSchema");
+                let out_of_bounds = schema_bounds::faults(schema, &pointer);
+                if !out_of_bounds.is_empty() {
+                    faults.extend(out_of_bounds);
+                    continue;
+                }
             }
             match Compiled::new(method) {
                 Ok(compiled) => schemas.push(compiled),

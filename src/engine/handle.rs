@@ -6,8 +6,8 @@ use std::sync::{Arc, Mutex, RwLock, RwLockReadGuard, Weak};
 use std::time::Duration;
 
 use opstead_core::{
-    After, Claim, Cursor, Declaration, Failure, Fault, Json, Lease, MethodKind, Operation, Order,
-    Refusal, Register, Registration, Reply, Retry, State, Time,
+    After, Claim, Cursor, Declaration, Failure, Fault, Json, Lease, MethodKind, Moment, Operation,
+    Order, Refusal, Register, Registration, Reply, Retry, State, Time,
 };
 use thiserror::Error;
 use tokio::sync::{mpsc, oneshot};
@@ -20,9 +20,6 @@ use super::request::{MOST_WAITING_BYTES, PurgeTarget, Registering, Request};
 use super::schemas::{Compiled, Declared, Schemas, is_same};
 use super::{Changes, EngineConfig, Vault};
 use crate::journal::{Archive, Reader};
-
-/// How long a query may take.
-const QUERY_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The way into the engine.
 #[derive(Clone)]
@@ -41,6 +38,7 @@ struct Shared {
     outside: Outside,
     vault: Vault,
     built_in: HashSet<String>,
+    query_timeout: Duration,
     executors: HashMap<String, Arc<dyn Executor>>,
     reader: Arc<dyn Reader>,
     latest: Mutex<Weak<Snapshot>>,
@@ -54,6 +52,8 @@ pub struct Snapshot {
     pub state: State,
     /// All that has ended and is kept.
     pub archive: Archive,
+    /// When it was taken, by both clocks.
+    pub now: Moment,
 }
 
 impl Snapshot {
@@ -177,6 +177,7 @@ impl EngineHandle {
             outside: Outside::new(config.lease_ms),
             vault: config.vault.clone(),
             built_in: built_in.collect(),
+            query_timeout: config.query_timeout,
             executors: executors.iter().flat_map(by_method).collect(),
             reader,
             latest: Mutex::new(Weak::new()),
@@ -273,8 +274,9 @@ impl EngineHandle {
         let unavailable = || EngineError::ExecutorUnavailable {
             method_name: Arc::from(method_name),
         };
+        let most = self.shared.query_timeout;
         let Some(executor) = self.shared.executors.get(method_name) else {
-            let answer = tokio::time::timeout(QUERY_TIMEOUT, self.ask_outside(method_name, kwargs));
+            let answer = tokio::time::timeout(most, self.ask_outside(method_name, kwargs));
             return match answer.await.ok().flatten() {
                 Some(answer) => answer.map_err(EngineError::QueryFailed),
                 None => Err(unavailable()),
@@ -284,7 +286,7 @@ impl EngineHandle {
             method_name: method_name.into(),
             objects,
         };
-        match tokio::time::timeout(QUERY_TIMEOUT, executor.query(context, kwargs)).await {
+        match tokio::time::timeout(most, executor.query(context, kwargs)).await {
             Ok(Ok(answer)) => Ok(answer),
             Ok(Err(failure)) => Err(EngineError::QueryFailed(failure)),
             Err(_) => Err(unavailable()),
@@ -343,7 +345,7 @@ impl EngineHandle {
     }
 
     /// The snapshot that readers share as long as one of them holds it.
-    pub(super) fn share(&self, state: &State) -> Arc<Snapshot> {
+    pub(super) fn share(&self, state: &State, now: Moment) -> Arc<Snapshot> {
         let mut latest = self
             .shared
             .latest
@@ -358,6 +360,7 @@ impl EngineHandle {
         let snapshot = Arc::new(Snapshot {
             state: state.clone(),
             archive,
+            now,
         });
         *latest = Arc::downgrade(&snapshot);
         snapshot

@@ -54,6 +54,8 @@ mod kwargs;
 mod schemas;
 pub use schemas::check_schema;
 
+mod schema_bounds;
+
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -77,6 +79,8 @@ pub struct EngineConfig {
     pub checkpoint_events: Cursor,
     /// How long the attempts of an executor outside of this process are kept when it is gone.
     pub lease_ms: u64,
+    /// How long a query may take.
+    pub query_timeout: Duration,
     /// Names of subsystems and executors within this process, also of those that are switched off.
     pub built_in: Vec<&'static str>,
     /// Encrypts secrets.
@@ -94,6 +98,7 @@ impl Default for EngineConfig {
             limits: Limits::default(),
             capacity: 9,
             lease_ms: 30_000,
+            query_timeout: Duration::from_secs(10),
             built_in: Vec::new(),
             vault: Vault::fleeting(),
             retention: Retention::default(),

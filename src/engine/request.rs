@@ -124,6 +124,7 @@ fn said_bytes(said: &Said) -> usize {
         Said::End { verdict, .. } => match verdict {
             Verdict::Completed(result) => result.as_str().len(),
             Verdict::Failed(error) => failure(error),
+            Verdict::Canceled => 0,
         },
         Said::Publish { info, .. } => info.extra_data.as_str().len(),
         Said::Capacity(_) | Said::Retire { .. } => 0,

@@ -300,6 +300,8 @@ impl Loop {
             update: early.map(|early| early.update).unwrap_or_default(),
             verdict: match outcome {
                 Ok(result) => Verdict::Completed(result),
+                // By which an executor within the process answers that it is to stop.
+                Err(failure) if failure == Failure::canceled() => Verdict::Canceled,
                 Err(failure) => Verdict::Failed(failure),
             },
         };
@@ -382,7 +384,9 @@ impl Loop {
         for answer in answers {
             match answer {
                 Answer::Order(asker, answer) => post.add(asker, answer),
-                Answer::Snapshot(asker) => post.add(asker, self.handle.share(&self.state)),
+                Answer::Snapshot(asker) => {
+                    post.add(asker, self.handle.share(&self.state, self.now));
+                }
                 Answer::Purge(asker, count) => post.add(asker, count),
                 Answer::Said(asker, taken) => post.add(asker, taken),
                 Answer::Arrived(seat, asker, accepted) => {
@@ -427,13 +431,16 @@ impl Loop {
         }
     }
 
-    /// Reads the clock once a turn. While the daemon runs, times in the log never go back.
+    /// Reads the clock once a turn. While the daemon runs, times in the log never go back, though
+    /// the wall clock may be set back.
     fn read_clock(&mut self) {
         self.uptime = self.config.clock.uptime();
         let (begin, since) = self.steady;
         let passed = self.uptime.saturating_sub(since);
+        let wall = self.config.clock.now();
         self.now = Moment {
-            time: self.now.time.max(self.config.clock.now()),
+            time: self.now.time.max(wall),
+            wall,
             steady: Steady(begin.0 + passed.as_millis() as u64),
         };
     }

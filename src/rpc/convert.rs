@@ -98,7 +98,10 @@ pub(super) fn reason(reason: &core::Reason) -> wire::Reason {
         operation: reason.operation.map(claim_operation),
         blocked_by: reason.blocked_by.iter().map(ToString::to_string).collect(),
         more: reason.more,
-        detail: reason.detail.as_ref().map(ToString::to_string),
+        detail: match reason.until {
+            Some(until) => Some(time(until).to_string()),
+            None => reason.detail.as_ref().map(ToString::to_string),
+        },
     }
 }
 

@@ -213,7 +213,7 @@ const LIBRARIES: &[(&str, &[&str])] = &[
     ("hyper", &["rpc"]),
     ("hyper_util", &["rpc"]),
     ("tower", &["rpc"]),
-    ("regex", &["subsystems"]),
+    ("regex", &["engine", "subsystems"]),
     ("regex_automata", &["filter"]),
     ("regex_syntax", &["filter"]),
     ("boon", &["engine"]),

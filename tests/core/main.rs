@@ -8,6 +8,7 @@
 //! After every script the state is made again from the events alone, and from the records of every
 //! moment with the events after it; all of these must be the live one.
 
+mod bytes;
 mod cost;
 mod frozen;
 mod script;
@@ -18,7 +19,7 @@ mod world;
 use std::fmt::Write;
 use std::path::Path;
 
-use opstead_core::State;
+use opstead_core::{State, Time};
 
 use script::{Step, parse};
 use world::{World, assert_same, reopened};
@@ -114,10 +115,10 @@ pub(crate) fn quiet(world: &mut World, step: Step) {
     match step {
         Step::Declare(method) => world.declare(method),
         Step::After(ms) => {
-            world.now.time.0 += ms;
             world.now.steady.0 += ms;
+            world.set_wall(Time(world.now.wall.0 + ms));
         }
-        Step::Wall(time) => world.now.time = time,
+        Step::Wall(time) => world.set_wall(time),
         Step::Limits(limits) => world.limits = limits,
         Step::Order(_) | Step::Repeat(_) | Step::Query(..) => panic!("something comes out of it"),
     }

@@ -126,12 +126,12 @@ fn order(command: &str, words: &mut Words, world: &World) -> Result<Order, Strin
                 lease: lease(&id, words, world)?,
             }
         }
-        "complete" | "fail" => {
+        "complete" | "fail" | "stopped" => {
             let id = words.next("ID")?;
-            let verdict = if command == "fail" {
-                Verdict::Failed(failure(words)?)
-            } else {
-                Verdict::Completed(json(&words.next("RESULT").unwrap_or("null".to_owned()))?)
+            let verdict = match command {
+                "fail" => Verdict::Failed(failure(words)?),
+                "stopped" => Verdict::Canceled,
+                _ => Verdict::Completed(json(&words.next("RESULT").unwrap_or("null".to_owned()))?),
             };
             let pending = words.key("update").map(|text| update(&text)).transpose()?;
             Order::End {

@@ -276,6 +276,9 @@ fn reason(reason: &Reason) -> String {
     if let Some(detail) = &reason.detail {
         line += &format!(" {detail}");
     }
+    if let Some(until) = reason.until {
+        line += &format!(" until {}", until.0);
+    }
     line
 }
 
@@ -284,7 +287,11 @@ pub(crate) fn answer(world: &World, question: &str, about: &str) -> Vec<String> 
     let state = &world.state;
     let lines: Vec<String> = match question {
         "reasons" => match world.known(about) {
-            Ok(operation) => state.reasons(operation).iter().map(reason).collect(),
+            Ok(operation) => state
+                .reasons(operation, world.now)
+                .iter()
+                .map(reason)
+                .collect(),
             Err(unknown) => vec![unknown],
         },
         "operation" => match world.known(about) {

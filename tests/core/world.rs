@@ -8,7 +8,7 @@ use std::sync::Arc;
 use opstead_core::checkpoint::Record;
 use opstead_core::{
     Command, Cursor, Declaration, Event, EventBody, Executed, Limits, Moment, Operation, Order,
-    Refusal, Reply, State,
+    Refusal, Reply, State, Time,
 };
 
 /// The core and its surroundings.
@@ -75,6 +75,12 @@ impl World {
             }
         }
         executed
+    }
+
+    /// The wall clock shows this from here on. Events bear no earlier time than those before.
+    pub(crate) fn set_wall(&mut self, wall: Time) {
+        self.now.wall = wall;
+        self.now.time = self.now.time.max(wall);
     }
 
     fn forget_purged(&mut self, event: &Event) {
@@ -168,8 +174,8 @@ pub(crate) fn assert_same(live: &State, other: &State, now: Moment, what: &str) 
     for operation in live.operations_after(0) {
         let id = &operation.subject.id;
         assert_eq!(
-            live.reasons(operation),
-            other.reasons(operation),
+            live.reasons(operation, now),
+            other.reasons(operation, now),
             "{what}: reasons of {id}"
         );
         assert!(other.operation(id).is_some(), "{what} does not find {id}");

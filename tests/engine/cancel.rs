@@ -8,10 +8,15 @@ use super::world::{Setup, World, failure, request};
 /// Protocol §8: a running one is canceling until its executor answers, and its answer counts.
 #[test]
 fn the_executor_has_the_last_word() {
-    let verdicts: [(Result<Json, Failure>, &str); 3] = [
+    let own_words = Failure {
+        message: "the disk is gone".into(),
+        ..Failure::canceled()
+    };
+    let verdicts: [(Result<Json, Failure>, &str); 4] = [
         (Err(Failure::canceled()), "canceled"),
         (Ok(Json::null()), "completed"),
         (Err(failure(3001)), "failed"),
+        (Err(own_words), "failed"),
     ];
     for (verdict, word) in verdicts {
         let world = World::new();

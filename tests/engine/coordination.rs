@@ -22,7 +22,7 @@ fn after(id: &str, method: &str, earlier: &str) -> RegisterRequest {
 fn causes(world: &World, id: &str) -> Vec<Cause> {
     let snapshot = world.wait(world.handle.snapshot()).unwrap();
     let operation = snapshot.state.operation(id).unwrap();
-    let reasons = snapshot.state.reasons(operation);
+    let reasons = snapshot.state.reasons(operation, snapshot.now);
     reasons.iter().map(|reason| reason.cause).collect()
 }
 
@@ -49,6 +49,30 @@ fn a_scheduled_operation_starts_when_its_time_comes_also_after_a_restart() {
     assert_eq!(causes(&world, "far"), [Cause::StartTime]);
     world.clock.pass(Duration::from_millis(9_000));
     assert_eq!(world.attempt().task.operation_id(), "far");
+}
+
+/// What the events bear never goes back; what is due is held against what the wall clock shows.
+#[test]
+fn start_times_follow_a_wall_clock_that_was_set_back() {
+    let world = World::new();
+    world.clock.pass(Duration::from_millis(10_000));
+    world.run("early", "test.run").complete();
+    world.event("early", "completed");
+    world.clock.set_back(Duration::from_millis(9_000));
+    for (id, ms) in [("soon", 2_000), ("far", 3_000)] {
+        let scheduled = RegisterRequest {
+            start_at: later(ms),
+            start_before: later(ms + 1_000),
+            ..request(id, "test.run")
+        };
+        let registration = world.register(scheduled).unwrap();
+        assert_eq!(registration.state, OperationState::Scheduled);
+    }
+    world.clock.pass(Duration::from_millis(1_000));
+    assert_eq!(world.attempt().task.operation_id(), "soon");
+    assert_eq!(causes(&world, "far"), [Cause::StartTime]);
+    let told = world.operation("soon").unwrap();
+    assert_eq!(told.started_at, later(10_000));
 }
 
 #[test]
@@ -109,16 +133,28 @@ fn the_delay_before_another_attempt_outlasts_a_restart() {
         retry: Some(RETRY),
         ..request("a", "test.run")
     };
+    world.clock.pass(Duration::from_millis(5_000));
     world.register(retried).unwrap();
     world.attempt().answer(Err(opstead_core::Failure {
         data: None,
         ..failure(3_000)
     }));
     world.event("a", "retrying");
-    assert_eq!(causes(&world, "a"), [Cause::RetryDelay]);
+    let until = |world: &World| {
+        let snapshot = world.wait(world.handle.snapshot()).unwrap();
+        let operation = snapshot.state.operation("a").unwrap();
+        let reasons = snapshot.state.reasons(operation, snapshot.now);
+        assert_eq!(reasons.len(), 1);
+        assert_eq!(reasons[0].cause, Cause::RetryDelay);
+        reasons[0].until
+    };
+    assert_eq!(until(&world), later(6_000));
+    // The next daemon begins where the log ends, whatever time it is by now.
     let world = world.crash();
-    assert_eq!(causes(&world, "a"), [Cause::RetryDelay]);
-    world.clock.pass(Duration::from_millis(1_000));
+    assert_eq!(until(&world), later(1_000));
+    world.clock.pass(Duration::from_millis(400));
+    assert_eq!(until(&world), later(1_000));
+    world.clock.pass(Duration::from_millis(600));
     assert_eq!(world.attempt().task.attempt(), 2);
 }
 
@@ -204,7 +240,7 @@ fn order_and_reasons_are_the_same_after_a_crash() {
         let snapshot = world.wait(world.handle.snapshot()).unwrap();
         let open = snapshot.state.operations_after(0);
         open.filter(|known| known.state == OperationState::Waiting)
-            .map(|known| snapshot.state.reasons(known))
+            .map(|known| snapshot.state.reasons(known, snapshot.now))
             .collect::<Vec<_>>()
     };
     let before = all(&world);

@@ -21,3 +21,7 @@ mod retention;
 mod coordination;
 
 mod readers;
+
+mod queries;
+
+mod handing_over;

@@ -115,7 +115,7 @@ fn operations_of_an_executor_that_is_gone_wait_for_it() {
         let snapshot = world.wait(world.handle.snapshot()).unwrap();
         let operation = snapshot.state.operation(id).unwrap();
         assert_eq!(operation.state, OperationState::Waiting);
-        let reasons = snapshot.state.reasons(operation);
+        let reasons = snapshot.state.reasons(operation, snapshot.now);
         reasons
             .iter()
             .map(|reason| reason.cause)

@@ -50,6 +50,8 @@ pub(crate) struct Attempt {
 #[derive(Debug)]
 pub(crate) struct HandClock {
     passed_ms: AtomicU64,
+    /// By how much the wall clock was set back.
+    back_ms: AtomicU64,
 }
 
 /// What a world begins with.
@@ -85,6 +87,7 @@ impl Setup {
     pub(crate) fn start(self) -> World {
         let clock = Arc::new(HandClock {
             passed_ms: AtomicU64::new(0),
+            back_ms: AtomicU64::new(0),
         });
         let config = match self.in_real_time {
             // Nobody ticks for as long as a test takes.
@@ -360,11 +363,18 @@ impl HandClock {
         self.passed_ms
             .fetch_add(passed.as_millis() as u64, Ordering::SeqCst);
     }
+
+    /// The wall clock is set back.
+    pub(crate) fn set_back(&self, by: Duration) {
+        self.back_ms
+            .fetch_add(by.as_millis() as u64, Ordering::SeqCst);
+    }
 }
 
 impl Clock for HandClock {
     fn now(&self) -> Time {
-        Time(1_800_000_000_000 + self.passed_ms.load(Ordering::SeqCst))
+        let (passed, back) = (&self.passed_ms, &self.back_ms);
+        Time(1_800_000_000_000 + passed.load(Ordering::SeqCst) - back.load(Ordering::SeqCst))
     }
 
     fn uptime(&self) -> Duration {
@@ -447,12 +457,17 @@ impl Executor for Puppet {
         })
     }
 
-    fn query(&self, _query: QueryContext, _arguments: Json) -> Work<'_> {
-        Box::pin(async { Ok(Json::null()) })
+    fn query(&self, _query: QueryContext, arguments: Json) -> Work<'_> {
+        Box::pin(async move {
+            if arguments.as_str().contains("silence") {
+                std::future::pending::<()>().await;
+            }
+            Ok(Json::null())
+        })
     }
 }
 
-fn declaration(
+pub(crate) fn declaration(
     name: &str,
     on_interrupt: OnInterrupt,
     claim: Option<ClaimOperation>,

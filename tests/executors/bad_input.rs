@@ -32,6 +32,18 @@ fn wrong() -> Vec<(Value, &'static str)> {
         ),
         (
             with(json!({"kwargsSchema": {"$ref": "https://x.example/s"}})),
+            "/methods/0/kwargsSchema/$ref",
+        ),
+        (
+            with(json!({"kwargsSchema": {"$ref": "#/$defs/none"}})),
+            "/methods/0/kwargsSchema/$ref",
+        ),
+        (
+            with(json!({"kwargsSchema": {"properties": {"x": {"pattern": "[a-z]{9999}{99}"}}}})),
+            "/methods/0/kwargsSchema/properties/x/pattern",
+        ),
+        (
+            with(json!({"kwargsSchema": doubling(14)})),
             "/methods/0/kwargsSchema",
         ),
         (with(json!({"object": "VM.{vm"})), "/methods/0/object"),
@@ -61,6 +73,17 @@ fn wrong() -> Vec<(Value, &'static str)> {
         ),
         (with(json!({"summary": "x".repeat(70_000)})), "/methods/0"),
     ]
+}
+
+/// A schema that looks at a value twice as often with each of its references.
+fn doubling(times: u32) -> Value {
+    let twice = |number: u32| {
+        let next = json!({"$ref": format!("#/$defs/{}", number + 1)});
+        (number.to_string(), json!({"allOf": [next, next]}))
+    };
+    let mut parts: serde_json::Map<_, _> = (0..times).map(twice).collect();
+    parts.insert(times.to_string(), json!({"type": "object"}));
+    json!({"$defs": parts, "$ref": "#/$defs/0"})
 }
 
 #[tokio::test]

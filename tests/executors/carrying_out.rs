@@ -102,9 +102,11 @@ async fn a_canceled_operation_is_canceled_once_its_executor_says_so() {
     let params = json!({"executor": "agent", "methods": methods, "capacity": 5});
     let mut executor = Attached::attach(&daemon, params).await;
     let mut manager = daemon.connect().await;
-    for (id, ends, state) in [
-        ("a", "executors.canceled", "canceled"),
-        ("b", "executors.complete", "completed"),
+    let error = json!({"code": 2005, "message": "the guest does not answer"});
+    for (id, ends, said, state) in [
+        ("a", "executors.canceled", json!({}), "canceled"),
+        ("b", "executors.complete", json!({}), "completed"),
+        ("d", "executors.fail", json!({"error": error}), "failed"),
     ] {
         register(&mut manager, "vm.move", id).await;
         let lease = executor.execute(id).await;
@@ -115,7 +117,9 @@ async fn a_canceled_operation_is_canceled_once_its_executor_says_so() {
             (&told["operationId"], &told["lease"]),
             (&json!(id), &json!(lease))
         );
-        executor.say(ends, json!({"lease": lease})).await;
+        executor
+            .say(ends, with(json!({"lease": lease}), said))
+            .await;
         assert_eq!(manager.done(id).await["state"], state);
     }
     register(&mut manager, "vm.start", "c").await;

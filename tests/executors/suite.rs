@@ -39,6 +39,7 @@ everywhere! {
     what_is_reported_shows
     a_canceled_one_stops
     one_that_ends_although_it_was_to_stop_has_ended
+    one_that_fails_although_it_was_to_stop_has_failed
     one_that_took_too_long_has_no_say
     the_interrupted_go_on_as_declared
     no_more_than_the_capacity_run
@@ -105,6 +106,14 @@ async fn one_that_ends_although_it_was_to_stop_has_ended(world: World) {
         .await;
     world.client.cancel("a").await.unwrap();
     assert_eq!(world.done("a").await.state, OperationState::Completed);
+}
+
+async fn one_that_fails_although_it_was_to_stop_has_failed(world: World) {
+    world.begin("suite.run", "a", json!({"do": "break"})).await;
+    world.client.cancel("a").await.unwrap();
+    let done = world.done("a").await;
+    assert_eq!(done.state, OperationState::Failed);
+    assert_eq!(done.error.unwrap().code, 3124);
 }
 
 async fn one_that_took_too_long_has_no_say(world: World) {

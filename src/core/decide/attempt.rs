@@ -94,12 +94,11 @@ impl State {
                     change,
                 )
             }
-            Verdict::Failed(failure)
-                if failure.code == Failure::CANCELED
-                    && operation.state == OperationState::Canceling =>
-            {
+            Verdict::Canceled if operation.state == OperationState::Canceling => {
                 canceled(operation, &info)
             }
+            // Nobody has asked it to stop.
+            Verdict::Canceled => attempt_failed(operation, &info, Failure::canceled(), now),
             Verdict::Failed(failure) => attempt_failed(operation, &info, failure, now),
         };
         Ok(Decision::done(vec![end]))

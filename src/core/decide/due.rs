@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::attempt::{attempt_failed, interrupted};
 use super::{cancel_requested, canceled, ended, event, failed, started};
+use crate::capacity::Reserve;
 use crate::command::Moment;
 use crate::event::{Change, Cursor, EventBody};
 use crate::failure::Failure;
@@ -22,7 +23,7 @@ impl State {
         if let Some(sequence) = self.cancels.get_min() {
             return Some(vec![canceled_with_parent(&self.operations[sequence])]);
         }
-        if let Some((_, sequence)) = self.wall.get_min().filter(|(time, _)| *time <= now.time) {
+        if let Some((_, sequence)) = self.wall.get_min().filter(|(time, _)| *time <= now.wall) {
             return Some(self.time_has_come(&self.operations[sequence], now));
         }
         if let Some((_, sequence)) = self.timers.get_min().filter(|(due, _)| *due <= now.steady) {
@@ -39,7 +40,7 @@ impl State {
 
     /// The moment has come that a scheduled or waiting operation was looking to.
     fn time_has_come(&self, operation: &Operation, now: Moment) -> Vec<EventBody> {
-        let is_late = |time| time <= now.time;
+        let is_late = |time| time <= now.wall;
         if operation.request.start_before().is_some_and(is_late) {
             let failure = Failure::start_deadline_passed();
             return vec![failed(operation, &operation.info, failure)];
@@ -129,7 +130,40 @@ impl State {
                 return Some(EventBody::CapacityReserved { sequence });
             }
         }
-        self.next_of_all(self.most()).map(start)
+        let next = self.next_of_all(self.most()).map(start);
+        next.or_else(|| self.kept_in_vain())
+    }
+
+    /// Word that what is free now may be used, although it was kept: by somebody who may be waited
+    /// for by all whose end the oldest waits for.
+    fn kept_in_vain(&self) -> Option<EventBody> {
+        let reserve = self.capacity.reserve?;
+        let free = self.capacity.free();
+        let is_wanted = || self.next_of_all(self.capacity.most(free)).is_some();
+        let is_vain = reserve.usable < free && is_wanted() && self.waits_for_parents(&reserve);
+        is_vain.then_some(EventBody::CapacityReserved {
+            sequence: Some(reserve.sequence),
+        })
+    }
+
+    /// Whether all whose end would bring the oldest closer to its start have registered others that
+    /// are open: an attempt may wait for these, and they for the weight that is kept.
+    fn waits_for_parents(&self, reserve: &Reserve) -> bool {
+        let oldest = &self.operations[&reserve.sequence];
+        let method = &oldest.subject.method_name;
+        let is_parent = |sequence: &Cursor| {
+            let mut children = self
+                .children
+                .range((*sequence, 0)..=(*sequence, Cursor::MAX));
+            children.next().is_some()
+        };
+        match self.free_executor(method, oldest.request.version) {
+            Ok(_) => self.capacity.users().all(is_parent),
+            Err(_) => {
+                let mut busy = self.executors.values().filter(|known| known.takes(oldest));
+                busy.all(|executor| executor.running.iter().all(is_parent))
+            }
+        }
     }
 
     /// The most that an operation may weigh that is younger than the one weight is kept for.
@@ -160,11 +194,7 @@ impl State {
 
     /// Whether somebody who is there takes operations of this method at all.
     fn is_offered(&self, operation: &Operation) -> bool {
-        let offer = |(name, version): &(Arc<str>, u32)| {
-            *version == operation.request.version && *name == operation.subject.method_name
-        };
-        let mut there = self.executors.values();
-        there.any(|known| known.attached && known.capacity > 0 && known.offers.iter().any(offer))
+        self.executors.values().any(|known| known.takes(operation))
     }
 }
 

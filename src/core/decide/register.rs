@@ -26,11 +26,11 @@ impl State {
         now: Moment,
     ) -> Result<Decision, Refusal> {
         check_names(limits, &register)?;
-        if let Some(registration) = self.registered_before(&register)? {
+        if let Some(registration) = self.registered_before(&register, now)? {
             return Ok(Decision::reply(Reply::Registered(registration)));
         }
         let failed = self.failed_dependency(&register)?;
-        let mut operation = self.new_operation(limits, register, now.time)?;
+        let mut operation = self.new_operation(limits, register, now)?;
         self.condition(&mut operation);
         let is_placed = operation.place() != 0;
         let is_judged = is_placed && failed.is_none();
@@ -79,7 +79,11 @@ impl State {
     }
 
     /// The answer to a request under an id that is taken: the same again, or a refusal.
-    fn registered_before(&self, register: &Register) -> Result<Option<Registration>, Refusal> {
+    fn registered_before(
+        &self,
+        register: &Register,
+        now: Moment,
+    ) -> Result<Option<Registration>, Refusal> {
         let Some(id) = &register.id else {
             return Ok(None);
         };
@@ -100,7 +104,7 @@ impl State {
             // Of one that has ended nobody knows the secrets any more.
             "kwargs"
         } else {
-            return Ok(Some(self.registration(operation, true)));
+            return Ok(Some(self.registration(operation, true, now)));
         };
         Err(Refusal::IdReused {
             id: id.clone(),
@@ -112,7 +116,7 @@ impl State {
         &self,
         limits: &Limits,
         register: Register,
-        now: Time,
+        now: Moment,
     ) -> Result<Operation, Refusal> {
         let declaration = self
             .declaration(&register.method_name, register.version)
@@ -150,10 +154,10 @@ impl State {
                 limit: limits.claims,
             });
         }
-        let conditions = self.conditions(declaration, &register, now)?;
+        let conditions = self.conditions(declaration, &register, now.wall)?;
         let starts_later = conditions
             .start_at
-            .is_some_and(|time| time > now && !conditions.holds_schedule);
+            .is_some_and(|time| time > now.wall && !conditions.holds_schedule);
         let subject = Arc::new(Subject {
             sequence: self.head + 1,
             id,
@@ -166,7 +170,7 @@ impl State {
             kwargs: register.kwargs.clone(),
             claims,
             tags: register.tags,
-            registered_at: now,
+            registered_at: now.time,
             registered_by: register.registered_by,
             has_object: declaration.object.is_some(),
             cancelable: declaration.cancelable,
@@ -190,9 +194,9 @@ impl State {
         &self,
         declaration: &Declaration,
         register: &Register,
-        now: Time,
+        wall: Time,
     ) -> Result<Conditions, Refusal> {
-        check_times(register, now)?;
+        check_times(register, wall)?;
         let weight = register.weight.unwrap_or(declaration.weight);
         let capacity = self.capacity.whole;
         if weight > capacity {
@@ -250,11 +254,11 @@ impl State {
 }
 
 /// Checks the times between which it is to start.
-fn check_times(register: &Register, now: Time) -> Result<(), Refusal> {
+fn check_times(register: &Register, wall: Time) -> Result<(), Refusal> {
     let Some(before) = register.start_before else {
         return Ok(());
     };
-    let message = if before <= now {
+    let message = if before <= wall {
         "is past: the operation could never start"
     } else if register.start_at.is_some_and(|time| before <= time) {
         "must be later than startAt"

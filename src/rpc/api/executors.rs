@@ -188,7 +188,7 @@ impl Api {
         self.say(connection, || {
             Ok(Said::End {
                 lease: held(&params.lease)?,
-                verdict: Verdict::Failed(opstead_core::Failure::canceled()),
+                verdict: Verdict::Canceled,
             })
         })
     }

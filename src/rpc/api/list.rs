@@ -224,7 +224,8 @@ impl Listing {
         };
         for (count, (place, operation)) in (1..).zip(self.open_candidates(state)) {
             if self.takes(operation) {
-                let found = Found::Open(operation.clone(), state.reasons(operation));
+                let reasons = state.reasons(operation, snapshot.now);
+                let found = Found::Open(operation.clone(), reasons);
                 part.found.push((place, found));
                 if part.found.len() > self.page_size {
                     break;

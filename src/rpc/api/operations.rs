@@ -91,7 +91,7 @@ impl Api {
         id: &str,
     ) -> Result<Option<opstead_schema::Operation>, ErrorObject> {
         if let Some(operation) = snapshot.state.operation(id) {
-            let reasons = snapshot.state.reasons(operation);
+            let reasons = snapshot.state.reasons(operation, snapshot.now);
             return Ok(Some(convert::operation(operation, &reasons)));
         }
         let ended = self

@@ -47,7 +47,7 @@ impl Judge<'_> {
     }
 
     fn has_failed(&self, known: &ModelOperation, code: i32) -> bool {
-        let now = self.now.time;
+        let now = self.now.wall;
         let has_come = known.start_at.is_some_and(|time| time <= now);
         let waits = matches!(known.state, Waiting | Scheduled);
         match code {
@@ -93,6 +93,15 @@ impl Judge<'_> {
             return;
         };
         let known = self.place_of(sequence);
+        if self
+            .model
+            .reserve
+            .is_some_and(|(place, _)| place == known.place)
+        {
+            assert!(self.model.keeps_in_vain());
+            self.model.reserve = Some((known.place, self.model.free() as u32));
+            return;
+        }
         assert!(self.model.lacks_only_capacity(known) && !self.model.fits(known));
         let older = self.model.oldest(|_| orderly);
         assert!(
@@ -105,7 +114,7 @@ impl Judge<'_> {
     /// An operation gets its place, or only stops being scheduled.
     pub(crate) fn place(&mut self, cursor: Cursor, sequence: Cursor) {
         let known = self.place_of(sequence);
-        let has_come = known.start_at.is_some_and(|time| time <= self.now.time);
+        let has_come = known.start_at.is_some_and(|time| time <= self.now.wall);
         assert!(known.place == 0);
         assert!(
             known.state != Scheduled || has_come,

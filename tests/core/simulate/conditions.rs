@@ -33,7 +33,7 @@ impl Model {
         method: &Declaration,
         now: Moment,
     ) -> Option<Expected> {
-        let starts = register.start_at.unwrap_or(now.time).max(now.time);
+        let starts = register.start_at.unwrap_or(now.wall).max(now.wall);
         if register.start_before.is_some_and(|time| time <= starts) {
             return Some(Expected::Invalid);
         }
@@ -74,7 +74,7 @@ impl Model {
                 states: earlier.states.clone(),
             });
         }
-        if operation.start_at.is_some_and(|time| time > now.time) {
+        if operation.start_at.is_some_and(|time| time > now.wall) {
             operation.state = Scheduled;
         }
         if operation.state == Scheduled || !self.follows_placed(operation) {
@@ -151,6 +151,38 @@ impl Model {
         let offer = (known.method.clone(), known.version);
         let mut there = self.executors.iter();
         there.any(|executor| executor.capacity > 0 && executor.offers.contains(&offer))
+    }
+
+    /// Whether weight is kept from somebody for one that waits only for those that may wait
+    /// themselves, for what they have registered.
+    pub(crate) fn keeps_in_vain(&self) -> bool {
+        let Some((place, _)) = self.reserve else {
+            return false;
+        };
+        let fits_without = |known: &ModelOperation| {
+            let (weight, free) = (u64::from(known.weight), self.free());
+            known.place > place && !self.fits(known) && (weight <= free || free >= self.whole())
+        };
+        let mut open = self.open.iter();
+        let oldest = open.find(|known| known.place == place).expect("it is open");
+        let lacks_executor = self.free_executor(oldest).is_none();
+        let is_waited_for = |known: &&ModelOperation| {
+            let held = matches!(known.state, Running | Canceling);
+            held && match lacks_executor {
+                false => known.weight > 0,
+                true => self.executors.iter().any(|executor| {
+                    let offer = (oldest.method.clone(), oldest.version);
+                    Some(&executor.name) == known.executor.as_ref()
+                        && executor.capacity > 0
+                        && executor.offers.contains(&offer)
+                }),
+            }
+        };
+        let is_parent = |known: &ModelOperation| {
+            let mut open = self.open.iter();
+            open.any(|child| child.parent == Some(known.sequence))
+        };
+        self.oldest(fits_without).is_some() && self.open.iter().filter(is_waited_for).all(is_parent)
     }
 
     /// An operation starts: what is kept for others changes.
@@ -232,10 +264,10 @@ impl Model {
             if known.is_cancel_due && can_stop && known.cancelable {
                 return Some(format!("{id} is to be canceled"));
             }
-            if known.state == Scheduled && known.start_at.is_some_and(|time| time <= now.time) {
+            if known.state == Scheduled && known.start_at.is_some_and(|time| time <= now.wall) {
                 return Some(format!("the time of {id} has come"));
             }
-            let late = known.start_before.is_some_and(|time| time <= now.time);
+            let late = known.start_before.is_some_and(|time| time <= now.wall);
             if known.state == Waiting && known.attempt == 0 && late {
                 return Some(format!("{id} is too late"));
             }
@@ -249,6 +281,9 @@ impl Model {
         let mut kept = self.kept.iter().filter(|(_, due)| **due <= now.steady);
         if let Some((name, _)) = kept.find(|(name, _)| self.carried_out_by(name) > 0) {
             return Some(format!("{name} does not come back"));
+        }
+        if self.keeps_in_vain() {
+            return Some("nobody is able to move for what is kept".to_owned());
         }
         let waits = self.oldest(|known| !self.fits(known))?;
         let kept = self.reserve.is_some_and(|(place, _)| place <= waits);

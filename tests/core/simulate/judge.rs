@@ -4,8 +4,8 @@
 use std::sync::Arc;
 
 use opstead_core::{
-    Change, Cursor, Event, EventBody, Executed, Failure, Lease, Limits, Moment, OnInterrupt,
-    OperationEvent, OperationState, Order, Refusal, Register, Reply, State, Steady, Timer, Verdict,
+    Change, Cursor, Event, EventBody, Executed, Lease, Limits, Moment, OnInterrupt, OperationEvent,
+    OperationState, Order, Refusal, Register, Reply, State, Steady, Timer, Verdict,
 };
 
 use super::compare::{assert_reasons, operation, told};
@@ -131,9 +131,8 @@ impl Judge<'_> {
                 let canceling = known.state == Canceling;
                 let word = match verdict {
                     Verdict::Completed(_) => "completed",
-                    Verdict::Failed(failure) if failure.code == Failure::CANCELED && canceling => {
-                        "canceled"
-                    }
+                    Verdict::Canceled if canceling => "canceled",
+                    Verdict::Canceled => "failed",
                     Verdict::Failed(failure)
                         if known.has_attempts_left() && failure.is_retryable() =>
                     {

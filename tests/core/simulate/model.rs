@@ -407,6 +407,7 @@ impl Model {
             blocked_by: Vec::new(),
             more: false,
             detail: None,
+            until: None,
         }
     }
 
@@ -482,5 +483,6 @@ fn held_by(resource: &Resource, operation: ClaimOperation, mut ids: Vec<Arc<str>
         blocked_by: ids,
         more,
         detail: None,
+        until: None,
     }
 }

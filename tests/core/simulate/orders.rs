@@ -54,9 +54,11 @@ impl Run {
             3 => format!("after {}", self.random.below(90)),
             4 if self.random.once_in(30) => format!("capacity {}", 5 + self.random.below(20)),
             5 if self.random.once_in(30) => {
+                // Also set back.
+                let wall = self.world.now.wall.0 + self.random.below(500) as u64;
                 format!(
                     "wall {}",
-                    self.world.now.time.0 + self.random.below(500) as u64
+                    wall.saturating_sub(self.random.below(250) as u64)
                 )
             }
             4..8 => self.cancel(),
@@ -66,7 +68,7 @@ impl Run {
             19..22 => self.purge(),
             22..24 => self.on_running("fail", r#"3001 broken data={"retryable":false}"#),
             24..26 => self.on_running("fail", "3002 again"),
-            26..28 => self.on_running("fail", "2005 stopped"),
+            26..28 => self.on_running("stopped", ""),
             _ => self.on_running("complete", r#"{"ok":true}"#),
         }
     }
@@ -124,7 +126,7 @@ impl Run {
     /// What is asked for beside method, kwargs and claims.
     fn conditions(&mut self) -> String {
         let mut text = String::new();
-        let now = self.world.now.time.0;
+        let now = self.world.now.wall.0;
         if self.random.once_in(4) {
             text += &format!(" weight={}", self.random.below(11));
         }
@@ -186,11 +188,11 @@ impl Run {
         if running.is_empty() {
             return self.register();
         }
-        if self.holding && matches!(command, "complete" | "fail") {
+        if self.holding && matches!(command, "complete" | "fail" | "stopped") {
             return self.register();
         }
         let id = &running[self.random.below(running.len())];
-        format!("{command} {id} {rest}")
+        format!("{command} {id} {rest}").trim_end().to_owned()
     }
 
     fn progress(&mut self) -> String {

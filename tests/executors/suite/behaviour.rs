@@ -108,6 +108,14 @@ pub(crate) async fn perform(
             report.canceled().await;
             Err(outside::Task::stopped())
         }
+        "break" => {
+            report.canceled().await;
+            Err(ErrorObject {
+                code: 3124,
+                message: "broken on the way out".to_owned(),
+                data: None,
+            })
+        }
         "stubborn" => {
             report.canceled().await;
             // Nobody may be there any more who wants to know.
