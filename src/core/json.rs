@@ -4,6 +4,7 @@
 //! written again. Two texts can be compared for meaning (key order and white space aside).
 
 mod outline;
+mod results;
 
 use std::borrow::Cow;
 use std::fmt;
@@ -14,6 +15,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::value::RawValue;
 
 use outline::Outline;
+pub use results::Taken;
 
 /// How deep two texts are compared for meaning. Each level is a stack frame, so it may not be the
 /// sender's choice.

@@ -24,6 +24,7 @@ pub mod refusal;
 mod capacity;
 mod claims;
 mod queue;
+mod results;
 mod template;
 
 mod state;

@@ -2,6 +2,7 @@
 //! them. The text must be JSON; it is not checked again.
 
 use std::borrow::Cow;
+use std::ops::Range;
 
 /// Where the values of a text stand, in the order in which they begin; keys are values like others.
 pub(super) struct Outline<'a> {
@@ -66,6 +67,18 @@ impl<'a> Outline<'a> {
         &self.text[self.values[value].start..self.values[value].end]
     }
 
+    /// Where a value stands in the text.
+    pub(super) fn span(&self, value: usize) -> Range<usize> {
+        let Span { start, end, .. } = self.values[value];
+        start..end
+    }
+
+    /// Whether a value has others in it that were left out for their depth.
+    pub(super) fn is_closed(&self, value: usize) -> bool {
+        let is_empty = self.values[value].next == value + 1;
+        is_empty && self.text(value).starts_with(['{', '['])
+    }
+
     /// The members of an object, as keys and values; none of anything else.
     pub(super) fn members(&self, object: usize) -> Vec<(Cow<'a, str>, usize)> {
         if !self.text(object).starts_with('{') {
@@ -123,7 +136,7 @@ impl<'a> Outline<'a> {
     }
 
     /// What stands directly within a value.
-    fn parts(&self, container: usize) -> impl Iterator<Item = usize> {
+    pub(super) fn parts(&self, container: usize) -> impl Iterator<Item = usize> {
         let end = self.values[container].next;
         let mut part = container + 1;
         std::iter::from_fn(move || {
