@@ -38,7 +38,6 @@ fn what_is_registered_is_what_the_table_says() {
         dependencies: 0,
         flow_steps: 0,
         children: 0,
-        flow_steps: 0,
         capacity: 0,
         filter_bytes: 0,
         write_timeout_ms: 0,

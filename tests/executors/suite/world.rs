@@ -227,7 +227,6 @@ fn limits() -> opstead_client::schema::Limits {
         dependencies: 8,
         flow_steps: 8,
         children: 8,
-        flow_steps: 8,
         capacity: 8,
         result_bytes: 1 << 20,
         report_bytes: 1 << 16,
