@@ -1,5 +1,6 @@
 //! The command line: commands and their arguments. What they do is in `commands`.
 
+mod flow;
 mod moment;
 mod parse;
 mod start;
@@ -15,6 +16,8 @@ use opstead_client::schema::params::FilterType;
 use opstead_client::schema::{OperationState, Resource};
 use opstead_client::{Filter, Target};
 
+pub(super) use flow::{DecideArguments, FlowArguments};
+pub(super) use moment::moment;
 use parse::{address, filter_type, limit, resource, state};
 use start::StartArguments;
 
@@ -55,10 +58,13 @@ pub enum ClientCommand {
     /// Call a method: register an operation, ask a query, or call one of the daemon's own methods
     #[command(name = "call")]
     Call(CallArguments),
+    /// Register a flow that a file describes: steps that succeed together, or are reverted
+    #[command(name = "flow")]
+    Flow(Box<FlowArguments>),
     /// List the operations that are not done
     #[command(name = "tasks")]
     Tasks(TasksArguments),
-    /// List operations as they were registered, with --all also those that are done
+    /// List operations as they were registered, with --all also those that have ended
     #[command(name = "list")]
     List(Box<ListArguments>),
     /// Show the whole record of an operation
@@ -67,6 +73,12 @@ pub enum ClientCommand {
     /// Cancel an operation
     #[command(name = "cancel")]
     Cancel(CancelArguments),
+    /// Revert again what could not be reverted
+    #[command(name = "retry")]
+    Retry(DecideArguments),
+    /// Take for reverted what could not be reverted
+    #[command(name = "skip")]
+    Skip(DecideArguments),
     /// Print alerts as they come, until Ctrl-C
     #[command(name = "watch")]
     Watch(WatchArguments),
@@ -212,10 +224,10 @@ pub struct TasksArguments {
 /// Arguments of `list`.
 #[derive(Debug, Args)]
 pub struct ListArguments {
-    /// Those that are done, too
+    /// Those that have ended, too
     #[arg(long)]
     pub(super) all: bool,
-    /// Those in this state, done or not; can be repeated
+    /// Those in this state, ended or not; can be repeated
     #[arg(long = "state", value_name = "STATE", value_parser = state())]
     pub(super) states: Vec<OperationState>,
     /// Those of this subsystem
@@ -227,7 +239,7 @@ pub struct ListArguments {
     /// Those that bear this tag; can be repeated, for those that bear all
     #[arg(long = "tag", value_name = "TAG")]
     pub(super) tags: Vec<String>,
-    /// Those that this operation registered
+    /// Those that this operation registered; of a flow, its steps
     #[arg(long, value_name = "ID")]
     pub(super) parent: Option<String>,
     /// Those that claim this resource, like image:a
@@ -391,6 +403,8 @@ impl ClientCommand {
     pub(super) const fn daemon(&self) -> Option<&DaemonArguments> {
         Some(match self {
             Self::Call(arguments) => &arguments.daemon,
+            Self::Flow(arguments) => &arguments.daemon,
+            Self::Retry(arguments) | Self::Skip(arguments) => &arguments.daemon,
             Self::Tasks(arguments) => &arguments.daemon,
             Self::List(arguments) => &arguments.daemon,
             Self::Show(arguments) => &arguments.daemon,

@@ -12,6 +12,7 @@ use serde_json::json;
 
 use super::exit::Exit;
 use super::failure;
+use super::flow_file::FileFault;
 use super::output::note;
 use super::reasons;
 use super::stopped::JournalFault;
@@ -40,6 +41,19 @@ pub(super) enum CliError {
     /// The daemon refused, and the command knows what helps.
     #[error("{refusal}")]
     Advised { refusal: ErrorObject, hint: String },
+    /// A file does not say what it should.
+    #[error("{}", in_file(.name, .faults))]
+    File {
+        name: String,
+        faults: Vec<FileFault>,
+    },
+    /// The daemon refused what a file says.
+    #[error("{refusal}")]
+    FileRefused {
+        refusal: ErrorObject,
+        name: String,
+        faults: Vec<FileFault>,
+    },
     /// A place in a log was given that is not the daemon's.
     #[error("that is another log: the daemon's is {present}, not {given}")]
     OtherLog {
@@ -105,6 +119,7 @@ impl CliError {
             // Its data is foreign JSON, so it goes through no value of ours.
             Self::Daemon(Error::Refused(error))
             | Self::Advised { refusal: error, .. }
+            | Self::FileRefused { refusal: error, .. }
             | Self::OtherLog { refusal: error, .. } => return document(error),
             Self::Daemon(Error::CursorExpired { oldest_cursor }) => {
                 let message = self.to_string();
@@ -135,12 +150,12 @@ impl CliError {
                 Error::Protocol(_) => ("notUnderstood", false),
                 _ => ("failed", false),
             },
-            Self::Usage { .. } => ("usage", false),
+            Self::Usage { .. } | Self::File { .. } => ("usage", false),
             Self::Unanswered { .. } => ("unanswered", true),
             Self::Gone { .. } | Self::Away { .. } => ("gone", true),
             Self::NoEvent { .. } => ("noEvent", true),
             Self::OtherLog { .. } => ("cursorUnknown", false),
-            Self::Advised { .. } => ("refused", false),
+            Self::Advised { .. } | Self::FileRefused { .. } => ("refused", false),
             Self::Journal(fault) => fault.reason(),
             Self::Interrupted { .. } => ("interrupted", true),
             Self::Demo(_) | Self::System(_) => ("failed", false),
@@ -158,16 +173,42 @@ impl CliError {
     }
 
     fn tell(&self) -> Told {
-        let advice;
-        let (exit, hint) = match self {
-            Self::Daemon(Error::Refused(refusal)) => return tell_refusal(refusal),
-            Self::Advised { refusal, hint } => {
-                let hint = hint.clone();
-                return Told {
+        match self {
+            Self::Daemon(Error::Refused(refusal)) => tell_refusal(refusal),
+            Self::Advised { refusal, hint } => Told {
+                hint: hint.clone(),
+                ..tell_refusal(refusal)
+            },
+            Self::FileRefused {
+                refusal,
+                name,
+                faults,
+            } => Told {
+                details: told_in_file(name, faults),
+                hint: FILE_HINT.to_owned(),
+                ..tell_refusal(refusal)
+            },
+            Self::File { name, faults } => Told {
+                exit: Exit::Usage,
+                sentence: format!("opstead: {name} is not as it should be."),
+                details: told_in_file(name, faults),
+                hint: FILE_HINT.to_owned(),
+            },
+            own => {
+                let (exit, hint) = own.exit_and_hint();
+                Told {
+                    exit,
+                    sentence: format!("opstead: {}.", own.message()),
+                    details: Vec::new(),
                     hint,
-                    ..tell_refusal(refusal)
-                };
+                }
             }
+        }
+    }
+
+    /// Of what one sentence says all.
+    fn exit_and_hint(&self) -> (Exit, String) {
+        let (exit, hint) = match self {
             Self::Daemon(error) => exit_and_hint_of(error),
             Self::Usage { hint, .. } => (Exit::Usage, hint.as_str()),
             Self::Unanswered { hint } => (Exit::Unreachable, hint.as_str()),
@@ -187,20 +228,26 @@ impl CliError {
                 Exit::Rejected,
                 "a cursor is a place of one log only: begin anew with --after 0, or without",
             ),
-            Self::Journal(fault) => {
-                advice = fault.advice();
-                (advice.0, advice.1.as_str())
-            }
+            Self::Journal(fault) => return fault.advice(),
             Self::Interrupted { hint } => (Exit::Interrupted, hint.as_str()),
-            Self::Demo(_) | Self::System(_) => (Exit::Failed, ""),
+            _ => (Exit::Failed, ""),
         };
-        Told {
-            exit,
-            sentence: format!("opstead: {}.", self.message()),
-            details: Vec::new(),
-            hint: hint.to_owned(),
-        }
+        (exit, hint.to_owned())
     }
+}
+
+const FILE_HINT: &str = "opstead flow --help shows how a flow is written";
+
+/// Every fault on a line, where editors and people look for it: `deploy.toml:3:7: …`.
+fn told_in_file(name: &str, faults: &[FileFault]) -> Vec<String> {
+    let line = |fault: &FileFault| format!("  {name}:{fault}");
+    faults.iter().map(line).collect()
+}
+
+/// All of it in one sentence.
+fn in_file(name: &str, faults: &[FileFault]) -> String {
+    let faults: Vec<String> = faults.iter().map(ToString::to_string).collect();
+    format!("{name} is not as it should be: {}", faults.join("; "))
 }
 
 /// One of the program's own, as JSON. Its code is the exit code, which is none of the daemon's.

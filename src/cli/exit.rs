@@ -29,8 +29,8 @@ pub(super) const EXITS: &[(Exit, &str)] = &[
     (Exit::Done, "done, or registered"),
     (
         Exit::Failed,
-        "failed: the operation or query failed, the operation was canceled or skipped, the daemon \
-         cannot start or go on, or a journal is damaged",
+        "failed: the operation or query failed, the operation was canceled, skipped or reverted, the \
+         daemon cannot start or go on, or a journal is damaged",
     ),
     (
         Exit::Usage,

@@ -2,7 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use opstead_client::schema::{ErrorCode, ErrorObject, Fault, Json, NonFatalError, Reason};
+use opstead_client::schema::{
+    ErrorCode, ErrorObject, Fault, Json, NonFatalError, Reason, StepFailure,
+};
+use serde::de::DeserializeOwned;
 
 use super::pretty::pretty;
 use super::reasons;
@@ -33,25 +36,46 @@ pub(super) fn more(error: &ErrorObject) -> Vec<String> {
     // These two stand in the sentence, or are of no use to a person.
     members.remove("reason");
     members.remove("retryable");
-    let traceback = members
-        .get("traceback")
-        .and_then(|traceback| serde_json::from_str::<String>(traceback.get()).ok());
-    let reasons = members
-        .get("reasons")
-        .and_then(|reasons| serde_json::from_str::<Vec<Reason>>(reasons.get()).ok());
     let mut lines = Vec::new();
-    if let Some(reasons) = reasons {
-        members.remove("reasons");
+    if let Some(reasons) = take::<Vec<Reason>>(&mut members, "reasons") {
         lines.extend(reasons::lines(&reasons, None));
     }
-    if let Some(traceback) = traceback {
-        members.remove("traceback");
+    lines.extend(steps(&mut members));
+    if let Some(traceback) = take::<String>(&mut members, "traceback") {
         lines.extend(under("Traceback:", traceback.lines().map(str::to_owned)));
     }
     for (name, value) in members {
         lines.extend(under(&format!("{name}:"), pretty(value.get())));
     }
     lines
+}
+
+/// What a flow's error says of its steps.
+fn steps(members: &mut BTreeMap<String, Json>) -> Vec<String> {
+    let mut lines = Vec::new();
+    if let Some(names) = take::<Vec<String>>(members, "notReverted") {
+        let names = names.join(", ");
+        lines.push(format!("  Left in place, since not revertible: {names}"));
+    }
+    for failure in take::<Vec<StepFailure>>(members, "reverts").unwrap_or_default() {
+        let StepFailure {
+            step,
+            code,
+            message,
+            ..
+        } = failure;
+        lines.push(format!("  Not reverted: {step}: {message} ({code})"));
+    }
+    lines
+}
+
+/// A member of that type; any other stays where it is.
+fn take<T: DeserializeOwned>(members: &mut BTreeMap<String, Json>, name: &str) -> Option<T> {
+    let found = serde_json::from_str(members.get(name)?.get()).ok();
+    if found.is_some() {
+        members.remove(name);
+    }
+    found
 }
 
 /// Errors that did not end their operation, in the order recorded.
@@ -144,6 +168,23 @@ mod tests {
                 "    Operation: delete",
             ]
         );
+    }
+
+    #[test]
+    fn a_flow_tells_of_its_steps() {
+        let error = error(
+            r#"{"code":3001,"message":"no","data":{"reason":"gone","notReverted":["a","b"],
+            "reverts":[{"step":"c","operationId":"f.c","code":7,"message":"busy"}]}}"#,
+        );
+        assert_eq!(
+            more(&error),
+            [
+                "  Left in place, since not revertible: a, b",
+                "  Not reverted: c: busy (7)",
+            ]
+        );
+        let odd = r#"{"code":7,"message":"no","data":{"reverts":1}}"#;
+        assert_eq!(more(&serde_json::from_str(odd).unwrap()), ["  reverts: 1"]);
     }
 
     #[test]

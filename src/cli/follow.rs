@@ -1,5 +1,5 @@
 //! An operation followed to its end, from its registration on, whatever happens to the connection
-//! or the daemon meanwhile.
+//! or the daemon meanwhile; of a flow, its steps too.
 
 use std::time::Duration;
 
@@ -8,6 +8,8 @@ use opstead_client::{Client, Error, Filter, SubscribeOptions, Subscription};
 use tokio::time::timeout;
 
 use super::error::CliError;
+use super::schema::shell_word;
+use super::tree::Tree;
 use super::words::exactly;
 
 /// How long without an alert before the operation itself is read.
@@ -16,9 +18,9 @@ const QUIET: Duration = Duration::from_secs(5);
 const AWAY: Duration = Duration::from_secs(60);
 
 /// What is worth showing meanwhile.
-pub(super) enum Sight<'a> {
+pub(super) enum Sight<'a, T> {
     /// How far it is.
-    Progress(&'a OperationInfo),
+    Progress(&'a T),
     /// The daemon is not there.
     Away,
 }
@@ -27,11 +29,13 @@ pub(super) enum Sight<'a> {
 pub(super) async fn follow(
     client: &Client,
     registration: &Registration,
-    mut see: impl FnMut(Sight<'_>),
+    mut see: impl FnMut(Sight<'_, OperationInfo>),
 ) -> Result<Operation, CliError> {
     let id = &registration.id;
-    let mut subscription = subscribe(client, registration).await?;
-    let mut operation = read(client, id).await?;
+    let filter = Filter::glob(exactly(&registration.alert_name));
+    let mut subscription = subscribe(client, registration, filter).await?;
+    let read = async || client.operation(id).await;
+    let mut operation = patiently(client, id, &read).await?;
     while !operation.done {
         see(Sight::Progress(&operation.operation_info));
         match next(&mut subscription, &operation, &mut see).await {
@@ -41,17 +45,54 @@ pub(super) async fn follow(
             None if !client.is_connected() => see(Sight::Away),
             None => {}
         }
-        operation = read(client, id).await?;
+        operation = patiently(client, id, &read).await?;
     }
     see(Sight::Progress(&operation.operation_info));
     Ok(operation)
+}
+
+/// Follows a flow until nothing more happens by itself; returns how it and its steps stand then.
+pub(super) async fn follow_tree(
+    client: &Client,
+    registration: &Registration,
+    mut see: impl FnMut(Sight<'_, Tree>),
+) -> Result<Tree, CliError> {
+    let id = &registration.id;
+    let read = async || Tree::read(client, id).await;
+    let mut tree = patiently(client, id, &read).await?;
+    let mut subscription = subscribe(client, registration, tree.filter()).await?;
+    while !tree.is_settled() {
+        see(Sight::Progress(&tree));
+        match next_of_tree(&mut subscription, &mut tree, &mut see).await {
+            Some(Ok(())) => {}
+            Some(Err(Error::CursorExpired { .. })) => {}
+            Some(Err(error)) => return Err(error.into()),
+            None if !client.is_connected() => see(Sight::Away),
+            None => {}
+        }
+        tree = patiently(client, id, &read).await?;
+    }
+    see(Sight::Progress(&tree));
+    Ok(tree)
+}
+
+/// What is said to whoever does not wait any longer.
+pub(super) fn interrupted(registration: &Registration) -> CliError {
+    let id = &registration.id;
+    let word = shell_word(id);
+    let filter = shell_word(&exactly(&registration.alert_name));
+    CliError::Interrupted {
+        hint: format!(
+            "{id} goes on: opstead show {word}, opstead cancel {word}, opstead watch {filter}"
+        ),
+    }
 }
 
 /// Shows progress until the operation has ended, or there was nothing for a while.
 async fn next(
     subscription: &mut Subscription,
     operation: &Operation,
-    see: &mut impl FnMut(Sight<'_>),
+    see: &mut impl FnMut(Sight<'_, OperationInfo>),
 ) -> Option<Result<(), Error>> {
     loop {
         let alert = match timeout(QUIET, subscription.next()).await {
@@ -71,9 +112,38 @@ async fn next(
     }
 }
 
+/// Keeps the tree up and shows it until it is settled, or there was nothing for a while. What has
+/// come together is shown together.
+async fn next_of_tree(
+    subscription: &mut Subscription,
+    tree: &mut Tree,
+    see: &mut impl FnMut(Sight<'_, Tree>),
+) -> Option<Result<(), Error>> {
+    let mut is_shown = true;
+    loop {
+        let patience = if is_shown { QUIET } else { Duration::ZERO };
+        match timeout(patience, subscription.next()).await {
+            Ok(Ok(alert)) => is_shown &= !tree.hear(&alert),
+            Ok(Err(error)) => return Some(Err(error)),
+            Err(_) if is_shown => return None,
+            Err(_) => {
+                see(Sight::Progress(tree));
+                is_shown = true;
+            }
+        }
+        if tree.is_settled() || tree.root().state.has_ended() {
+            return Some(Ok(()));
+        }
+    }
+}
+
 /// From the registration on, so that nothing in between is missed.
-async fn subscribe(client: &Client, registration: &Registration) -> Result<Subscription, Error> {
-    let options = SubscribeOptions::new(Filter::glob(exactly(&registration.alert_name)));
+async fn subscribe(
+    client: &Client,
+    registration: &Registration,
+    filter: Filter,
+) -> Result<Subscription, Error> {
+    let options = SubscribeOptions::new(filter);
     let from_registration = options
         .clone()
         .after(registration.cursor, &registration.log_id);
@@ -84,9 +154,14 @@ async fn subscribe(client: &Client, registration: &Registration) -> Result<Subsc
     }
 }
 
-async fn read(client: &Client, id: &str) -> Result<Operation, CliError> {
+/// Asks until there is a daemon that answers.
+async fn patiently<T>(
+    client: &Client,
+    id: &str,
+    ask: &impl AsyncFn() -> Result<T, Error>,
+) -> Result<T, CliError> {
     loop {
-        match client.operation(id).await {
+        match ask().await {
             Err(Error::Disconnected) => match client.wait_for_reconnect(AWAY).await {
                 Err(Error::TimedOut) => return Err(CliError::Gone { id: id.to_owned() }),
                 other => other?,

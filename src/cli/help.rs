@@ -28,12 +28,38 @@ Examples:
   opstead call storage.deleteImage image=a --after copy-1 --at 2026-12-01T12:00
   opstead call operations.list states:='[\"waiting\"]' --json";
 
+/// A flow to copy from.
+pub(super) const FLOW_FILE: &str = r##"A flow in TOML; JSON has the same members, as flows.register takes them:
+  name = "stock"
+  # Also: id, tags, startAt, startBefore (times as with --at), after = [{ id = "ID" }]
+
+  [[steps]]
+  name = "create"
+  methodName = "storage.createImage"
+  kwargs = { image = "base", sizeBytes = 1048576 }
+
+  [[steps]]
+  name = "copy"
+  methodName = "storage.copyImage"
+  kwargs = { source = "base", target = "copy" }
+  # The steps that must have completed. Also: version, retry
+  requires = ["create"]
+
+  [[steps]]
+  name = "spare"
+  methodName = "storage.createImage"
+  # A part of another step's result, for which this one waits
+  kwargs = { image = "spare", sizeBytes = { "$result" = "copy#/sizeBytes" } }"##;
+
 /// What `--json` prints, of each command that takes it.
 const JSON: &[(&str, &str)] = &[
     (
         "call",
         "the Registration; with --wait the Operation; else the answer as it came",
     ),
+    ("flow", "the Registration; with --wait the Operation"),
+    ("retry", "the Operation"),
+    ("skip", "the Operation"),
     (
         "tasks",
         "an array of TaskInfo; with --resource an array of Operation",
@@ -123,6 +149,7 @@ fn command() -> clap::Command {
                     own_methods(),
                     exit_codes()
                 )),
+                "flow" => command.after_help(format!("{FLOW_FILE}\n\n{json}{}", exit_codes())),
                 "completions" => command.after_help(COMPLETIONS),
                 "demo" => command,
                 _ => command.after_help(json + &exit_codes()),

@@ -8,9 +8,10 @@
 //! | `exit`, `error` | the exit codes, and what is said when something does not succeed |
 //! | `interrupt` | Ctrl-C |
 //! | `connection` | which daemon is meant |
+//! | `document`, `flow_file` | a file with its places, and the flow that it describes |
 //! | `values` | `key=value` arguments, typed by a method's schema |
 //! | `schema` | a method's schema in words, and a call as an example |
-//! | `terminal`, `output`, `pretty`, `table`, `words`, `reasons`, `failure`, `progress` | what is shown |
+//! | `terminal`, `output`, `pretty`, `table`, `words`, `reasons`, `failure`, `outcome`, `progress`, `tree` | what is shown |
 //! | `similar` | what was meant by a name that is not known |
 //! | `follow`, `pages` | an operation followed to its end, listings read page after page |
 //! | `completion` | what a shell completes, asked from the daemon |
@@ -25,8 +26,10 @@ mod commands;
 mod demo;
 
 mod completion;
+mod document;
 
 mod connection;
+mod flow_file;
 mod follow;
 mod interrupt;
 mod pages;
@@ -36,12 +39,14 @@ mod stopped;
 mod values;
 
 mod failure;
+mod outcome;
 mod output;
 mod pretty;
 mod progress;
 mod reasons;
 mod table;
 mod terminal;
+mod tree;
 mod words;
 
 mod error;

@@ -95,7 +95,8 @@ impl Line {
         self.written(false)
     }
 
-    fn written(&self, colours: bool) -> String {
+    /// With the colours that a terminal understands, or without.
+    pub(super) fn written(&self, colours: bool) -> String {
         let piece = |(style, text): &(Style, String)| match style.code() {
             Some(code) if colours && !text.is_empty() => {
                 format!("\u{1b}[{code}m{}\u{1b}[0m", plain(text))

@@ -93,8 +93,17 @@ pub(super) fn bar(percentage: Option<f64>, cells: usize) -> String {
     format!("[{}{}]", "#".repeat(full), "-".repeat(cells - full))
 }
 
+/// `[####----] Copying, 50 %`; no bar where nobody knows.
+pub(super) fn how_far(info: &OperationInfo, cells: usize) -> String {
+    let progress = words::progress(info);
+    match info.percentage.known() {
+        Some(percentage) => format!("{} {progress}", bar(Some(percentage), cells)),
+        None => progress,
+    }
+}
+
 /// A terminal that is gone is nobody to tell.
-fn draw(text: &str) {
+pub(super) fn draw(text: &str) {
     let mut stderr = io::stderr().lock();
     let _gone = stderr.write_all(text.as_bytes());
     let _gone = stderr.flush();

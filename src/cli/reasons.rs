@@ -1,6 +1,6 @@
 //! Why an operation does not run, in words: with lines for each reason, or all in one line.
 
-use opstead_client::schema::{Cause, Operation, Reason, Timestamp};
+use opstead_client::schema::{Cause, Reason, Timestamp};
 
 /// Reasons, each with its lines; the start time where it is known.
 pub(super) fn lines(reasons: &[Reason], start_at: Option<Timestamp>) -> Vec<String> {
@@ -9,13 +9,13 @@ pub(super) fn lines(reasons: &[Reason], start_at: Option<Timestamp>) -> Vec<Stri
 }
 
 /// What an operation waits for, as a table has it; nothing if it waits for nothing.
-pub(super) fn brief(operation: &Operation) -> String {
+pub(super) fn brief(reasons: &[Reason], start_at: Option<Timestamp>) -> String {
     let mut brief: Vec<String> = Vec::new();
-    for reason in &operation.reasons {
+    for reason in reasons {
         let text = match (reason.cause, &reason.resource) {
             (_, Some(resource)) => format!("{} {}", resource.kind, resource.id),
             (Cause::Dependency, _) => names(reason),
-            (Cause::StartTime, _) => match operation.start_at {
+            (Cause::StartTime, _) => match start_at {
                 Some(time) => time.to_string(),
                 None => "its start time".to_owned(),
             },

@@ -4,27 +4,46 @@ use opstead_client::schema::METHODS;
 
 /// How alike two names must be: 1 is the same.
 const LEAST: f64 = 0.75;
+/// The least of a name that says which one is meant by its beginning.
+const BEGINNING: usize = 3;
 
 /// The method that a name is a slip of, if one is: of these, or of the daemon's own.
 pub(super) fn method<'a>(
     name: &str,
     methods: impl IntoIterator<Item = &'a str>,
 ) -> Option<&'a str> {
-    let name = name.to_lowercase();
-    let likeness = |known: &str| {
-        let known = known.to_lowercase();
-        let short = known
-            .split_once('.')
-            .map_or(known.as_str(), |(_, short)| short);
-        let each = [known.as_str(), short]
-            .map(|known| strsim::normalized_damerau_levenshtein(&name, known));
-        each[0].max(each[1])
-    };
     let own = METHODS.iter().map(|method| method.name);
-    let all = methods.into_iter().chain(own);
-    let alike = all.map(|known| (known, likeness(known)));
+    most_alike(name, methods.into_iter().chain(own), |name, known| {
+        let short = known.split_once('.').map_or(known, |(_, short)| short);
+        likeness(name, known).max(likeness(name, short))
+    })
+}
+
+/// Which of these names was meant, if one was; also by its beginning, or with more behind it.
+pub(super) fn name<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    most_alike(name, known.into_iter(), |name, known| {
+        let shorter = name.len().min(known.len());
+        let begins = known.starts_with(name) || name.starts_with(known);
+        match begins && shorter >= BEGINNING {
+            true => LEAST.max(likeness(name, known)),
+            false => likeness(name, known),
+        }
+    })
+}
+
+fn most_alike<'a>(
+    name: &str,
+    known: impl Iterator<Item = &'a str>,
+    likeness: impl Fn(&str, &str) -> f64,
+) -> Option<&'a str> {
+    let name = name.to_lowercase();
+    let alike = known.map(|known| (known, likeness(&name, &known.to_lowercase())));
     let (known, likeness) = alike.max_by(|(_, one), (_, other)| one.total_cmp(other))?;
     (likeness >= LEAST).then_some(known)
+}
+
+fn likeness(name: &str, known: &str) -> f64 {
+    strsim::normalized_damerau_levenshtein(name, known)
 }
 
 #[cfg(test)]
@@ -49,6 +68,21 @@ mod tests {
             ("", None),
         ] {
             assert_eq!(method(name, known), meant, "{name}");
+        }
+    }
+
+    #[test]
+    fn a_beginning_is_a_name_too() {
+        let known = ["name", "methodName", "requires", "retry"];
+        for (slip, meant) in [
+            ("requiers", Some("requires")),
+            ("require", Some("requires")),
+            ("method", Some("methodName")),
+            ("names", Some("name")),
+            ("re", None),
+            ("weight", None),
+        ] {
+            assert_eq!(name(slip, known), meant, "{slip}");
         }
     }
 }

@@ -126,6 +126,9 @@ fn commands_that_the_readme_shows_exist() {
         "demo",
         "journal",
         "executors",
+        "flow",
+        "retry",
+        "skip",
     ] {
         assert!(seen.contains(command), "{command} is not shown");
     }
@@ -189,7 +192,7 @@ fn name_keys<'a>(table: &'a toml::Table, named: &mut BTreeSet<&'a str>) {
 
 #[test]
 fn the_samples_are_those_that_run() {
-    let samples = ["client_sample", "executor_sample"].map(|name| {
+    let samples = ["client_sample", "flow_sample", "executor_sample"].map(|name| {
         let sample = read(&format!("tests/architecture/{name}.rs"));
         let (_, code) = sample.split_once("\n\n").unwrap();
         code.to_owned()

@@ -219,7 +219,7 @@ const LIBRARIES: &[(&str, &[&str])] = &[
     ("boon", &["engine"]),
     ("chacha20poly1305", &["engine"]),
     ("ulid", &["engine", "journal"]),
-    ("toml", &["app"]),
+    ("toml", &["app", "cli"]),
     ("clap", &["cli"]),
     ("jiff", &["cli"]),
     ("clap_complete", &["cli"]),

@@ -6,6 +6,7 @@ mod client_sample;
 mod documents;
 mod executor_sample;
 mod files;
+mod flow_sample;
 mod imports;
 mod manifests;
 mod methods;

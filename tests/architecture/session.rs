@@ -12,6 +12,7 @@ use opstead_client::{Client, ClientConfig};
 use crate::client_sample;
 use crate::documents::{blocks, program};
 use crate::executor_sample;
+use crate::flow_sample;
 use crate::workspace::read;
 
 /// A daemon, ended when dropped.
@@ -57,7 +58,10 @@ fn the_session_of_the_readme_runs() {
     let _daemon = Daemon::start(folder.path(), &[]);
     let bin = Path::new(env!("CARGO_BIN_EXE_opstead")).parent().unwrap();
     let path = format!("{}:{}", bin.display(), std::env::var("PATH").unwrap());
-    for block in blocks(&read("README.md"), "sh") {
+    let readme = read("README.md");
+    let file = blocks(&readme, "toml deploy.toml").concat();
+    std::fs::write(folder.path().join("deploy.toml"), file).unwrap();
+    for block in blocks(&readme, "sh") {
         let output = Command::new("sh")
             .args(["-eux", "-c", &block])
             .current_dir(folder.path())
@@ -76,8 +80,21 @@ fn the_session_of_the_readme_runs() {
     let runtime = tokio::runtime::Runtime::new().unwrap();
     let state = runtime.block_on(client_sample::copy(&target)).unwrap();
     assert_eq!(state, OperationState::Completed);
+    let size = runtime.block_on(mirrored(&target)).unwrap();
+    assert_eq!(size, 1_048_576);
     let said = runtime.block_on(echoed(&target)).unwrap();
     assert_eq!(said.get(), r#"{"word":"hello"}"#);
+}
+
+/// How large the image is that the last step of the README's flow makes.
+async fn mirrored(target: &str) -> Result<u64, Box<dyn std::error::Error>> {
+    let client = Client::connect(target.parse()?, ClientConfig::default()).await?;
+    let registration = flow_sample::register(&client).await?;
+    let done = client.wait_for_operation(registration.id, Duration::from_secs(60));
+    assert_eq!(done.await?.state, OperationState::Completed);
+    let kwargs = serde_json::json!({"image": "mirror-log"});
+    let info: serde_json::Value = client.call("storage.getImageInfo", &kwargs).await?;
+    Ok(info["sizeBytes"].as_u64().unwrap_or_default())
 }
 
 /// What the executor of the README makes of its kwargs.

@@ -60,7 +60,7 @@ fn lines(output: Output) -> Vec<String> {
 }
 
 /// What bash offers where `|` is, of which it replaces what stands behind the last of its breaks.
-fn bash(line: &str) -> Command {
+pub(crate) fn bash(line: &str) -> Command {
     let (before, after) = line.split_once('|').unwrap();
     let replaced = before.rsplit([' ', '=', ':', '"', '\'']).next().unwrap();
     let whole = format!("{before}{after}");
@@ -80,7 +80,7 @@ fn bash(line: &str) -> Command {
 }
 
 /// What is offered once the daemon has answered in time.
-fn eventually(mut command: impl FnMut() -> Command, wanted: &str) -> Vec<String> {
+pub(crate) fn eventually(mut command: impl FnMut() -> Command, wanted: &str) -> Vec<String> {
     let mut offered = Vec::new();
     for _ in 0..TRIES {
         offered = lines(command().output().unwrap());

@@ -325,8 +325,8 @@ async fn children_are_shown_with_how_far_they_are() {
         &show(&daemon, "whole"),
         &[
             "Executor mover",
-            "Children:",
-            "part running [#####---------------] Moving, 25 %",
+            "CHILD METHOD STATE PROGRESS",
+            "└─ part vm.movePart running [###-------] Moving, 25 %",
         ],
     );
     has(&show(&daemon, "part"), &["Parent whole"]);

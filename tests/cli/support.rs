@@ -104,6 +104,21 @@ impl Daemon {
         text
     }
 
+    /// Runs a command with a terminal of so many columns as its stderr; returns its stdout and what it
+    /// wrote to the terminal.
+    pub(crate) fn run_watched(&self, arguments: &[&str], columns: u16) -> (String, String) {
+        let terminal = Terminal::open(columns);
+        let mut command = self.command(arguments);
+        command.env("NO_COLOR", "1").env("TERM", "xterm");
+        command.stdout(Stdio::piped()).stderr(terminal.writer());
+        let child = command.spawn().unwrap();
+        // It has a copy of the writing end, which would keep the terminal open.
+        drop(command);
+        let watched = terminal.read_to_end();
+        let output = child.wait_with_output().unwrap();
+        (String::from_utf8(output.stdout).unwrap(), watched)
+    }
+
     /// Runs a command to its end.
     pub(crate) fn run(&self, arguments: &[&str]) -> Ran {
         Ran::of(&mut self.command(arguments))

@@ -69,6 +69,8 @@ mod client;
 mod subscription;
 mod watch;
 
+mod flow;
+
 mod executor;
 
 mod attachment;
@@ -86,6 +88,7 @@ pub use client::Client;
 pub use config::{ClientConfig, Token};
 pub use error::Error;
 pub use executor::{Executor, Task};
+pub use flow::{Flow, FlowSteps, StepResult, result};
 /// The types of the wire.
 pub use opstead_schema as schema;
 pub use subscription::{Filter, SubscribeOptions, Subscription};

@@ -8,7 +8,7 @@ const EXPECTED: &str = "expected a local time like 2026-12-01T12:00, one with an
      long from now on, like 10min";
 
 /// Reads a moment. A time without an offset is that of `TZ`, or else of the machine.
-pub(super) fn moment(text: &str) -> Result<Timestamp, String> {
+pub(in crate::cli) fn moment(text: &str) -> Result<Timestamp, String> {
     read(text, jiff::Timestamp::now(), TimeZone::try_system)
 }
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use opstead_client::schema::params::{RegisterParams, TIMEOUT_MOST_MS};
 use opstead_client::schema::{
-    ErrorObject, Json, METHOD_NOT_FOUND, MethodDeclaration, MethodKind, Operation, OperationState,
+    ErrorObject, Json, METHOD_NOT_FOUND, MethodDeclaration, MethodKind, OperationState,
     Registration, method,
 };
 use opstead_client::{Client, Error};
@@ -13,12 +13,11 @@ use crate::cli::arguments::CallArguments;
 use crate::cli::connection::connect;
 use crate::cli::error::CliError;
 use crate::cli::exit::Exit;
-use crate::cli::failure;
-use crate::cli::follow::{Sight, follow};
-use crate::cli::output::{Line, Output, Style};
+use crate::cli::follow::{Sight, follow, interrupted};
+use crate::cli::outcome;
+use crate::cli::output::Output;
 use crate::cli::pretty::pretty;
 use crate::cli::progress::Progress;
-use crate::cli::schema::shell_word;
 use crate::cli::similar;
 use crate::cli::values::{Schemas, Values};
 use crate::cli::words;
@@ -147,7 +146,6 @@ async fn wait(
     registration: &Registration,
     output: Output,
 ) -> Result<Exit, CliError> {
-    let id = &registration.id;
     let mut progress = if output.is_json() {
         Progress::silent()
     } else {
@@ -171,44 +169,13 @@ async fn wait(
         signal = tokio::signal::ctrl_c() => {
             signal?;
             drop(progress);
-            let word = shell_word(id);
-            let filter = shell_word(&words::exactly(&registration.alert_name));
-            let hint = format!(
-                "{id} goes on: opstead show {word}, opstead cancel {word}, opstead watch {filter}"
-            );
-            return Err(CliError::Interrupted { hint });
+            return Err(interrupted(registration));
         }
     };
     drop(progress);
-    output.show(&operation, || ended(&operation))?;
+    output.show(&operation, || outcome::ended(&operation))?;
     Ok(match operation.state {
         OperationState::Completed => Exit::Done,
         _ => Exit::Failed,
     })
-}
-
-/// How an operation ended.
-fn ended(operation: &Operation) -> Vec<Line> {
-    let errors = failure::non_fatal(&operation.non_fatal_errors);
-    let mut lines: Vec<Line> = errors.into_iter().map(Line::from).collect();
-    let state = Line::default().and(words::style(operation.state), capitalized(operation.state));
-    match (&operation.error, &operation.result) {
-        (Some(error), _) => {
-            let sentence = format!(": {}", failure::sentence(error));
-            lines.push(state.and(Style::Plain, sentence));
-            lines.extend(failure::more(error).into_iter().map(Line::from));
-        }
-        (None, result) => {
-            lines.push(state.and(Style::Plain, "."));
-            if let Some(result) = result.as_ref().filter(|result| result.get() != "null") {
-                lines.extend(pretty(result.get()).into_iter().map(Line::from));
-            }
-        }
-    }
-    lines
-}
-
-fn capitalized(state: OperationState) -> String {
-    let (first, rest) = state.as_str().split_at(1);
-    first.to_uppercase() + rest
 }

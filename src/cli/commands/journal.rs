@@ -21,6 +21,7 @@ use crate::cli::error::CliError;
 use crate::cli::exit::Exit;
 use crate::cli::output::{Output, note, plain};
 use crate::cli::stopped::{Damage, Entry, JournalFault, Recovered, StoppedJournal, Summary, Which};
+use crate::cli::tree::Tree;
 
 /// How many events are shown unless told otherwise.
 const LIMIT: usize = 1_000;
@@ -159,7 +160,10 @@ fn show_some(
     let mut is_missing = false;
     if let Some(id) = &which.operation {
         match journal.operation(id) {
-            Ok(Some(operation)) => output.show(&operation, || show::lines(&operation, None))?,
+            Ok(Some(operation)) => {
+                let below = Tree::alone(operation.clone()).lines(output.columns(), None);
+                output.show(&operation, || show::lines(&operation, below))?;
+            }
             Ok(None) => is_missing = true,
             Err(sentence) => note(&format!("The record of {id} cannot be read: {sentence}.")),
         }

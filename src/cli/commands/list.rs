@@ -33,7 +33,7 @@ pub(super) async fn run(arguments: ListArguments) -> Result<Exit, CliError> {
 
 fn params(arguments: ListArguments) -> OperationsListParams {
     let filter = arguments.filter.filter();
-    // Who names states means these, done or not.
+    // Who names states means these, ended or not.
     let states = match (arguments.all, arguments.states.is_empty()) {
         (_, false) => Some(arguments.states),
         (true, true) => None,

@@ -3,7 +3,9 @@
 mod call;
 mod cancel;
 mod completions;
+mod decide;
 mod executors;
+mod flow;
 pub(super) mod journal;
 mod list;
 mod methods;
@@ -23,6 +25,9 @@ use super::exit::Exit;
 pub(super) async fn run(command: ClientCommand) -> Result<Exit, CliError> {
     match command {
         ClientCommand::Call(arguments) => Box::pin(call::run(arguments)).await,
+        ClientCommand::Flow(arguments) => Box::pin(flow::run(*arguments)).await,
+        ClientCommand::Retry(arguments) => decide::retry(arguments).await,
+        ClientCommand::Skip(arguments) => decide::skip(arguments).await,
         ClientCommand::Tasks(arguments) => tasks::run(arguments).await,
         ClientCommand::List(arguments) => list::run(*arguments).await,
         ClientCommand::Show(arguments) => show::run(arguments).await,

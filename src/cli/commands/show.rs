@@ -1,53 +1,36 @@
 //! `show`: the whole record of an operation.
 
-use std::collections::BTreeMap;
-
-use opstead_client::Client;
-use opstead_client::schema::params::{OperationsListParams, PAGE_SIZE_MOST};
-use opstead_client::schema::{Dependency, Operation, OperationInfo, OperationState, Timestamp};
+use opstead_client::schema::{Dependency, Operation, Timestamp};
 
 use crate::cli::arguments::ShowArguments;
 use crate::cli::connection::connect;
 use crate::cli::error::CliError;
 use crate::cli::exit::Exit;
 use crate::cli::failure;
+use crate::cli::outcome;
 use crate::cli::output::{Line, Output, Style};
 use crate::cli::pretty::pretty;
-use crate::cli::progress::bar;
 use crate::cli::reasons;
 use crate::cli::table::{Cell, facts};
+use crate::cli::tree::Tree;
 use crate::cli::words;
-
-/// How an operation's children stand, as far as they are kept.
-pub(super) type Children = BTreeMap<String, (OperationState, OperationInfo)>;
 
 pub(super) async fn run(arguments: ShowArguments) -> Result<Exit, CliError> {
     let output = Output::new(arguments.daemon.json);
     let client = connect(&arguments.daemon).await?;
-    let operation = client.operation(arguments.id).await?;
-    let children = match output.is_json() || operation.spawned_tasks.is_empty() {
-        true => None,
-        false => Some(children(&client, &operation.id).await?),
-    };
-    output.show(&operation, || lines(&operation, children.as_ref()))?;
+    if output.is_json() {
+        let operation = client.operation(arguments.id).await?;
+        output.show(&operation, Vec::<Line>::new)?;
+        return Ok(Exit::Done);
+    }
+    let tree = Tree::read(&client, &arguments.id).await?;
+    let below = tree.lines(output.columns(), None);
+    output.show(tree.root(), || lines(tree.root(), below))?;
     Ok(Exit::Done)
 }
 
-async fn children(client: &Client, parent: &str) -> Result<Children, CliError> {
-    let params = OperationsListParams {
-        parent: Some(parent.to_owned()),
-        page_size: PAGE_SIZE_MOST,
-        ..OperationsListParams::default()
-    };
-    let page = client.list_operations(&params).await?;
-    let children = page.operations.into_iter();
-    Ok(children
-        .map(|child| (child.id, (child.state, child.operation_info)))
-        .collect())
-}
-
-/// A whole record; how its children stand where that is known.
-pub(super) fn lines(operation: &Operation, children: Option<&Children>) -> Vec<Line> {
+/// A whole record, and the lines of those that it registered.
+pub(super) fn lines(operation: &Operation, below: Vec<Line>) -> Vec<Line> {
     let mut lines = facts(record(operation));
     if !operation.reasons.is_empty() {
         lines.push("Postponed: it starts by itself when what it waits for is done.".into());
@@ -67,10 +50,8 @@ pub(super) fn lines(operation: &Operation, children: Option<&Children>) -> Vec<L
         let errors = failure::non_fatal(&operation.non_fatal_errors);
         lines.extend(errors.into_iter().map(Line::from));
     }
-    if !operation.spawned_tasks.is_empty() {
-        lines.push("Children:".into());
-        lines.extend(operation.spawned_tasks.iter().map(|id| child(id, children)));
-    }
+    lines.extend(outcome::ways_out(operation).into_iter().map(Line::from));
+    lines.extend(below);
     // After an error the result is that error.
     if let (Some(result), None) = (&operation.result, &operation.error) {
         lines.push("Result:".into());
@@ -78,31 +59,6 @@ pub(super) fn lines(operation: &Operation, children: Option<&Children>) -> Vec<L
         lines.extend(result.map(|line| format!("  {line}").into()));
     }
     lines
-}
-
-fn child(id: &str, children: Option<&Children>) -> Line {
-    let line = Line::from(format!("  {id}"));
-    match children.map(|children| children.get(id)) {
-        Some(Some((state, info))) => {
-            let line = line.and(Style::Plain, "  ");
-            let line = line.and(words::style(*state), state.as_str());
-            match state {
-                OperationState::Running => line.and(Style::Plain, how_far(info)),
-                _ => line,
-            }
-        }
-        Some(None) => line.and(Style::Plain, "  no longer kept"),
-        None => line,
-    }
-}
-
-/// `  [####----] Copying, 50 %`; no bar where nobody knows.
-fn how_far(info: &OperationInfo) -> String {
-    let progress = words::progress(info);
-    match info.percentage.known() {
-        Some(percentage) => format!("  {} {progress}", bar(Some(percentage), words::CELLS)),
-        None => format!("  {progress}"),
-    }
 }
 
 /// What fits on a line each.
@@ -180,8 +136,6 @@ fn attempt(operation: &Operation) -> String {
 
 #[cfg(test)]
 mod tests {
-    use opstead_client::schema::{OperationDescription, Percentage};
-
     use super::*;
 
     const OPERATION: &str = r#"{"id":"one","methodName":"vm.move","version":2,"kwargs":{"vm":"a"},
@@ -202,14 +156,8 @@ mod tests {
     #[test]
     fn a_record_is_shown_whole() {
         let operation: Operation = serde_json::from_str(OPERATION).unwrap();
-        let info = OperationInfo {
-            operation_description: OperationDescription::Copying,
-            percentage: Percentage::new(25.0).unwrap(),
-            ..operation.operation_info.clone()
-        };
-        let child = (OperationState::Running, info);
-        let children = Children::from([("child-1".to_owned(), child)]);
-        let lines = lines(&operation, Some(&children));
+        let below = vec![Line::from("below")];
+        let lines = lines(&operation, below);
         let lines: Vec<String> = lines.iter().map(Line::text).collect();
         assert_eq!(
             lines.join("\n"),
@@ -239,9 +187,7 @@ Errors that did not end it:
   Non-fatal error 2026-01-02T04:00:00.100Z: slow (3002)
   Non-fatal error 2026-01-02T04:00:00.200Z: late (tooLate, 3003)
     by: 7
-Children:
-  child-1  running  [#####---------------] Copying, 25 %
-  child-2  no longer kept"
+below"
         );
     }
 

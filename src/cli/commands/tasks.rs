@@ -37,8 +37,8 @@ const COLUMNS_OF_RESOURCE: [Column; 6] = [
 /// How many pages of operations are read to say how far each task is; beyond, a person reads no
 /// further.
 const PAGES_MOST: usize = 5;
-/// How many operations are looked through for those that have no claim yet.
-const NOT_RUNNING_MOST: NonZeroUsize = NonZeroUsize::new(5_000).unwrap();
+/// How many operations are looked through for those that have no claim yet, or for a flow's steps.
+const LOOKED_THROUGH_MOST: NonZeroUsize = NonZeroUsize::new(5_000).unwrap();
 
 pub(super) async fn run(arguments: TasksArguments) -> Result<Exit, CliError> {
     let output = Output::new(arguments.daemon.json);
@@ -83,7 +83,35 @@ async fn open_operations(
             break;
         }
     }
+    steps(client, &mut missing, &mut found).await?;
     Ok(found)
+}
+
+/// Steps that have ended, but not their flow.
+async fn steps(
+    client: &Client,
+    missing: &mut BTreeSet<&str>,
+    found: &mut BTreeMap<String, Operation>,
+) -> Result<(), Error> {
+    let is_missing = |operation: &&Operation| {
+        let mut steps = operation.spawned_tasks.iter();
+        steps.any(|id| missing.contains(id.as_str()))
+    };
+    let flows = found.values().filter(is_missing);
+    let flows: Vec<String> = flows.map(|flow| flow.id.clone()).collect();
+    for flow in flows.into_iter().take(PAGES_MOST) {
+        let params = OperationsListParams {
+            parent: Some(flow),
+            ..OperationsListParams::default()
+        };
+        let steps = pages::operations(client, params, LOOKED_THROUGH_MOST).await?;
+        for step in steps.found {
+            if missing.remove(step.id.as_str()) {
+                found.insert(step.id.clone(), step);
+            }
+        }
+    }
+    Ok(())
 }
 
 fn lines(
@@ -99,7 +127,7 @@ fn lines(
         let state = operation.map(|found| words::state(found.state));
         let progress = operation.map(|found| match found.reasons.is_empty() {
             true => words::progress(&found.operation_info),
-            false => reasons::brief(found),
+            false => reasons::brief(&found.reasons, found.start_at),
         });
         vec![
             task.id.as_str().into(),
@@ -155,7 +183,7 @@ async fn will_claim(client: &Client, resource: &Resource) -> Result<Vec<Operatio
         states: Some(vec![OperationState::Scheduled, OperationState::Waiting]),
         ..OperationsListParams::default()
     };
-    let mut found = pages::operations(client, params, NOT_RUNNING_MOST)
+    let mut found = pages::operations(client, params, LOOKED_THROUGH_MOST)
         .await?
         .found;
     found.retain(|operation| {

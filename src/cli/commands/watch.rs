@@ -127,7 +127,7 @@ fn lock(progress: &Progress) -> std::sync::MutexGuard<'_, Option<Place>> {
 pub(super) fn line(alert: &Alert) -> String {
     let time = alert.time.to_string();
     let text = format!(
-        "{time}  {:>6}  {:10}  {:32}  {}",
+        "{time}  {:>6}  {:12}  {:32}  {}",
         alert.cursor,
         alert.event,
         alert.alert_name,

@@ -8,10 +8,10 @@ use std::time::Duration;
 
 use clap::{Command, Parser};
 use clap_complete::engine::{ArgValueCompleter, CompletionCandidate};
-use opstead_client::schema::METHODS;
 use opstead_client::schema::params::{
     AlertsReadParams, ObjectsListParams, OperationsListParams, PAGE_SIZE_MOST,
 };
+use opstead_client::schema::{METHODS, OperationState};
 use opstead_client::{Client, Error, Filter};
 use tokio::time::timeout;
 
@@ -43,6 +43,8 @@ enum Kind {
     OpenId,
     /// Those, and who was heard of lately.
     Id,
+    /// An operation whose revert has failed.
+    RevertFailed,
     AlertName,
     Resource,
 }
@@ -52,6 +54,10 @@ const ARGUMENTS: &[(&str, &str, Kind)] = &[
     ("call", "values", Kind::Kwarg),
     ("call", "after", Kind::Id),
     ("call", "after_any", Kind::Id),
+    ("flow", "after", Kind::Id),
+    ("flow", "after_any", Kind::Id),
+    ("retry", "id", Kind::RevertFailed),
+    ("skip", "id", Kind::RevertFailed),
     ("tasks", "filter", Kind::OpenId),
     ("tasks", "resource", Kind::Resource),
     ("list", "filter", Kind::AlertName),
@@ -151,6 +157,7 @@ async fn names(
             ids.extend(recent.filter(|(id, _)| !known.contains(id)));
             Ok(ids)
         }
+        Kind::RevertFailed => revert_failed_ids(client).await,
         Kind::AlertName => alert_names(client, begins).await,
         Kind::Resource => resources(client).await,
     }
@@ -200,6 +207,17 @@ async fn open_ids(client: &Client, begins: &str) -> Result<Vec<(String, String)>
     let filter = Filter::glob(exactly(begins) + "*");
     let tasks = client.get_running_tasks(filter).await?.into_iter();
     Ok(tasks.map(|task| (task.id, task.method_name)).collect())
+}
+
+async fn revert_failed_ids(client: &Client) -> Result<Vec<(String, String)>, Error> {
+    let params = OperationsListParams {
+        states: Some(vec![OperationState::RevertFailed]),
+        page_size: PAGE_SIZE_MOST,
+        ..OperationsListParams::default()
+    };
+    let found = client.list_operations(&params).await?.operations;
+    let found = found.into_iter();
+    Ok(found.map(|one| (one.id, one.method_name)).collect())
 }
 
 /// The operations that the latest alerts are of, the latest first.

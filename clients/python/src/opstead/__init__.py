@@ -22,6 +22,7 @@ from ._errors import (
 from ._executor import Executor
 from ._executor_outcome import CanceledError, Failure
 from ._executor_task import Task
+from ._flow import Flow, Result, Step
 from ._refusals import *
 
 __all__ = [
@@ -32,10 +33,13 @@ __all__ = [
     "Error",
     "Executor",
     "Failure",
+    "Flow",
     "Host",
     "OperationFailedError",
     "ProtocolError",
     "RefusedError",
+    "Result",
+    "Step",
     "Subscription",
     "Task",
     "TimeoutError",

@@ -13,10 +13,11 @@ from ._client import Client, seconds_of
 from ._config import Config, Token, target_of
 from ._errors import DisconnectedError, RefusedError, TimeoutError
 from ._feed import ClosedFeed, Feed, Options, Places
+from ._flow import Flow
 from ._refusals import CursorExpiredError
 from ._runner import Runner
 from ._subsystem import check_attribute, check_method, check_positional
-from .types import Alert, FilterType, Operation
+from .types import Alert, FilterType, Operation, Registration
 
 T = TypeVar("T")
 
@@ -112,6 +113,13 @@ class Host(DaemonMethods):
         """As `call`, with a time limit of its own, in seconds."""
         check_method(method)
         return self._runner.run(self._client.call(method, params, seconds_of(timeout) or 0.0))
+
+    def registerFlow(self, flow: Flow) -> Registration:
+        """Registers a flow: steps that succeed together or are reverted.
+
+        Raises as `flows.register`.
+        """
+        return self._ask("flows.register", flow._params(), Registration)
 
     def waitForReconnect(self, timeout: Optional[float] = None) -> None:
         """Waits until there is a connection; at once if there is one.

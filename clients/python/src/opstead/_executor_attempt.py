@@ -153,18 +153,11 @@ class Attempt:
             await self._say("executors.update", params, Taken, self._was_recorded)
             self._recorded += 1
 
-    async def register(
-        self,
-        methodName: str,
-        kwargs: Optional[Mapping[str, Any]],
-        id: str,
-        options: Mapping[str, Any],
-    ) -> Registration:
-        """Registers a child."""
-        asked = {"methodName": methodName, "kwargs": kwargs or {}, "id": id, "lease": self.lease}
+    async def register(self, method: str, params: Mapping[str, object]) -> Registration:
+        """Registers a child, by `operations.register` or `flows.register`."""
         try:
             async with self._turn:
-                return await self._say("operations.register", {**asked, **options}, Registration)
+                return await self._say(method, {**params, "lease": self.lease}, Registration)
         except RefusedError as error:
             if error.code != CANCELED_CODE:
                 raise

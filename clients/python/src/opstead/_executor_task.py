@@ -8,6 +8,7 @@ from collections.abc import Coroutine, Mapping
 from typing import TYPE_CHECKING, Any, Optional, TypeVar, Union, get_args
 
 from ._executor_outcome import CanceledError, error_object
+from ._flow import Flow
 from ._json import encode, present
 from .types import ErrorObject, InfoUpdate, OperationDescription, Registration, StepFailure
 
@@ -136,7 +137,15 @@ class Task(BaseTask):
 
         Raises `CanceledError` once the operation was canceled, else as that does.
         """
-        return self._wait(self._attempt.register(methodName, kwargs, id, options))
+        return self._wait(self._attempt.register(*child(methodName, kwargs, id, options)))
+
+    def registerFlow(self, flow: Flow) -> Registration:
+        """Registers a flow as a child of this operation. It must have an id, as of `register`.
+
+        Raises `ValueError` for a flow without an id, `CanceledError` as `register`, else as
+        `host.registerFlow`.
+        """
+        return self._wait(self._attempt.register(*child_flow(flow)))
 
     def publish(self, alertName: str, operationInfo: Union[InfoUpdate, Mapping[str, Any]]) -> int:
         """As of `opstead.Executor`."""
@@ -168,7 +177,11 @@ class AsyncTask(BaseTask):
         **options: Any,
     ) -> Registration:
         """As of `opstead.Task`."""
-        return await self._attempt.register(methodName, kwargs, id, options)
+        return await self._attempt.register(*child(methodName, kwargs, id, options))
+
+    async def registerFlow(self, flow: Flow) -> Registration:
+        """As of `opstead.Task`."""
+        return await self._attempt.register(*child_flow(flow))
 
     async def publish(
         self, alertName: str, operationInfo: Union[InfoUpdate, Mapping[str, Any]]
@@ -179,6 +192,27 @@ class AsyncTask(BaseTask):
     async def retire(self, alertName: str) -> int:
         """As of `opstead.Executor`."""
         return await self._attempt.say(*retirement(alertName))
+
+
+def child(
+    methodName: str,
+    kwargs: Optional[Mapping[str, Any]],
+    id: str,
+    options: Mapping[str, Any],
+) -> tuple[str, dict[str, object]]:
+    """The call that registers an operation."""
+    asked = {"methodName": methodName, "kwargs": kwargs or {}, "id": id}
+    return "operations.register", {**asked, **options}
+
+
+def child_flow(flow: Flow) -> tuple[str, dict[str, object]]:
+    """The call that registers a flow.
+
+    Raises `ValueError` for one that another attempt could not find.
+    """
+    if flow.id is None:
+        raise ValueError(f"{flow!r} has no id; another attempt would register it once more")
+    return "flows.register", present(flow._params())
 
 
 def publication(

@@ -15,9 +15,10 @@ from ._config import Config, Token, target_of
 from ._errors import RefusedError
 from ._executor_task import AsyncTask as Task
 from ._feed import ClosedFeed, Feed, Options, Places
+from ._flow import Flow
 from ._refusals import CursorExpiredError
 from ._subsystem import check_attribute, check_method, check_positional
-from .types import Alert, FilterType, Operation
+from .types import Alert, FilterType, Operation, Registration
 
 
 async def connect(
@@ -86,6 +87,10 @@ class Host(DaemonMethods):
         """As `call`, with a time limit of its own."""
         check_method(method)
         return await self._client.call(method, params, seconds_of(timeout) or 0.0)
+
+    async def registerFlow(self, flow: Flow) -> Registration:
+        """As `opstead.Host.registerFlow`."""
+        return await self._ask("flows.register", flow._params(), Registration)
 
     async def waitForReconnect(self, timeout: Optional[float] = None) -> None:
         """Waits until there is a connection; at once if there is one."""
