@@ -27,13 +27,13 @@ fn refused() -> Vec<(Value, &'static [&'static str], &'static str)> {
         (flow(json!([b])), &["/steps/0/requires/0"], "\"a\""),
         (
             flow(json!([step("a", "agent.make", &["b"]), b])),
-            &["/steps"],
-            "a",
+            &["/steps/0/requires"],
+            "in a circle: a",
         ),
         (
             flow(json!([step("a", "agent.make", &["a"])])),
-            &["/steps"],
-            "a",
+            &["/steps/0/requires"],
+            "in a circle: a",
         ),
         (
             flow(json!([step("", "agent.make", &[])])),
