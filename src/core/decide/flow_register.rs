@@ -349,7 +349,7 @@ fn references(
     }
     match step.kwargs.results() {
         Ok(taken) => named.extend(taken.into_iter().map(|taken| {
-            let pointer = format!("/steps/{index}/kwargs{}/$result", taken.place);
+            let pointer = format!("/steps/{index}/kwargs{}", taken.place);
             (pointer, taken.step)
         })),
         Err(found) => faults.extend(found.into_iter().map(|fault| Fault {
