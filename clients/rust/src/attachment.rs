@@ -10,13 +10,14 @@ use opstead_schema::params::{
 };
 use opstead_schema::results::{Attached, Taken};
 use opstead_schema::{
-    Assignment, AssignmentAction, ErrorCode, ErrorObject, MethodDeclaration, empty_object, to_json,
+    Assignment, AssignmentAction, ErrorCode, ErrorObject, ExecutorInfo, MethodDeclaration,
+    empty_object, to_json,
 };
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::sleep;
 
-use crate::attempt::Attempt;
+use crate::attempt::{Attempt, Presence};
 use crate::backoff::Backoff;
 use crate::session::{Delivery, Route};
 use crate::{Client, Error, Executor, Task};
@@ -40,8 +41,10 @@ pub struct AttachOptions {
 /// told to stop, and end when the daemon has kept them for long enough.
 pub struct Attachment {
     client: Client,
+    executor: String,
     capacity: watch::Sender<u32>,
     idle: watch::Receiver<usize>,
+    presence: Presence,
     keeper: JoinHandle<Error>,
     stop_all: Arc<Running>,
 }
@@ -80,6 +83,7 @@ impl Client {
             attempts: Mutex::default(),
             count,
         });
+        let name = options.executor.clone();
         let mut keeper = Keeper {
             client: self.clone(),
             executor: Arc::new(executor),
@@ -88,11 +92,14 @@ impl Client {
             presence: watch::Sender::new(None),
             running: Arc::clone(&running),
         };
+        let presence = keeper.presence.subscribe();
         let route = keeper.attach().await?;
         Ok(Attachment {
             client: self.clone(),
+            executor: name,
             capacity,
             idle,
+            presence,
             keeper: tokio::spawn(async move { keeper.keep(route).await }),
             stop_all: running,
         })
@@ -105,23 +112,55 @@ impl Attachment {
         self.capacity.send_replace(capacity);
     }
 
-    /// Takes nothing new and waits until nothing runs; then leaves.
+    /// Takes nothing new and waits until nothing runs, what was already on its way included; then
+    /// leaves.
     pub async fn drain(mut self) {
         self.set_capacity(0);
-        // The count is there for as long as the keeper is.
-        drop(self.idle.wait_for(|running| *running == 0).await);
-        self.leave().await;
+        let config = &self.client.handle.shared.config;
+        let mut backoff = Backoff::new(config.backoff, config.backoff_most);
+        loop {
+            // The count is there for as long as this is.
+            drop(self.idle.wait_for(|running| *running == 0).await);
+            if self.is_empty().await {
+                return self.leave().await;
+            }
+            sleep(backoff.delay()).await;
+        }
+    }
+
+    /// Whether the daemon assigns nothing more, and nothing is on its way to here.
+    async fn is_empty(&self) -> bool {
+        // Without its place it is assigned nothing, and attempts that come back are those here.
+        if self.presence.borrow().is_none() {
+            return true;
+        }
+        let known = match self.tell_nothing().await {
+            Ok(_) => self.client.executors().await,
+            Err(error) => Err(error),
+        };
+        let mine = |known: &&ExecutorInfo| known.executor == self.executor;
+        match known {
+            Ok(known) => known.iter().find(mine).is_none_or(|mine| mine.running == 0),
+            // It is about to attach again, with no capacity.
+            Err(error) if error.code() == Some(ErrorCode::StaleLease) => false,
+            Err(Error::Disconnected | Error::TimedOut) => false,
+            Err(error) => !error.is_passing(),
+        }
     }
 
     /// Leaves, as dropping it does, once the daemon assigns nothing more; then the client can attach
     /// again.
     pub async fn leave(mut self) {
-        let nothing = ExecutorsCapacityParams { capacity: 0 };
-        let told = self.client.call::<Taken>("executors.capacity", &nothing);
         // Without a connection nothing is assigned either.
-        let _ = told.await;
+        let _told = self.tell_nothing().await;
         self.keeper.abort();
         let _aborted = (&mut self.keeper).await;
+    }
+
+    /// Tells the daemon to assign nothing more.
+    async fn tell_nothing(&self) -> Result<Taken, Error> {
+        let nothing = ExecutorsCapacityParams { capacity: 0 };
+        self.client.call("executors.capacity", &nothing).await
     }
 
     /// Waits until the executor cannot stay attached: the daemon refuses it for good.

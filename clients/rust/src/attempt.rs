@@ -20,6 +20,8 @@ use crate::session::Shared;
 
 /// Errors that may wait to be sent; further ones are left out.
 const MOST_ERRORS: usize = 1_000;
+/// Of a refused error's message, so many characters are told: it may be refused for its length.
+const MOST_TOLD: usize = 1_000;
 
 /// Which connection the executor is attached on, if it is.
 pub(crate) type Presence = watch::Receiver<Option<u64>>;
@@ -41,10 +43,14 @@ struct Said {
     end: Option<Result<Json, ErrorObject>>,
 }
 
-/// What is to be told next.
+/// What is to be told next: one thing at a time, so that the daemon refuses no more than is wrong.
 enum Next {
-    Update(ExecutorsUpdateParams),
+    Progress(InfoUpdate),
+    Error(ErrorObject),
     End(Result<Json, ErrorObject>),
+    /// Told in the place of what the daemon refused. If it is refused too, nothing else would help.
+    ErrorInstead(ErrorObject),
+    EndInstead(ErrorObject),
 }
 
 impl Attempt {
@@ -87,26 +93,22 @@ impl Attempt {
 
     /// Tells the daemon whatever is said, until the end is told or the attempt is over.
     pub(crate) async fn tell(&self) {
+        let mut instead = None;
         loop {
-            let Some(next) = self.next() else {
-                self.news.notified().await;
-                continue;
+            let next = match instead.take() {
+                Some(instead) => instead,
+                None => self.next().await,
             };
-            let told = match &next {
-                Next::Update(update) => self.call("executors.update", update).await,
-                Next::End(outcome) => self.tell_end(outcome).await,
-            };
-            match (told, next) {
-                (Ok(_), Next::Update(_)) => {}
-                (Ok(_), Next::End(_)) => return,
-                // What the daemon does not take of progress is no reason to stop.
-                (Err(Error::Refused(error)), Next::Update(_))
-                    if error.known() != Some(ErrorCode::StaleLease) => {}
-                // What it does not take of an end, as a result that is too large, is the error.
-                (Err(Error::Refused(error)), Next::End(Ok(_)))
-                    if error.known() != Some(ErrorCode::StaleLease) =>
+            match (self.tell_one(&next).await, next) {
+                (Ok(_), Next::End(_) | Next::EndInstead(_)) => return,
+                (Ok(_), _) => {}
+                (Err(Error::Refused(refusal)), next)
+                    if refusal.known() != Some(ErrorCode::StaleLease) =>
                 {
-                    self.end(Err(error));
+                    if matches!(next, Next::EndInstead(_)) {
+                        return;
+                    }
+                    instead = next.instead(&refusal);
                 }
                 (Err(_), _) => {
                     self.stop.cancel();
@@ -116,19 +118,32 @@ impl Attempt {
         }
     }
 
-    async fn tell_end(&self, outcome: &Result<Json, ErrorObject>) -> Result<Json, Error> {
+    async fn tell_one(&self, next: &Next) -> Result<Json, Error> {
         let lease = self.lease().to_owned();
-        match outcome {
-            Ok(result) => {
+        let update = |operation_info, non_fatal_error| ExecutorsUpdateParams {
+            lease: self.lease().to_owned(),
+            operation_info,
+            non_fatal_error,
+        };
+        match next {
+            Next::Progress(info) => {
+                let params = update(Some(info.clone()), None);
+                self.call("executors.update", &params).await
+            }
+            Next::Error(error) | Next::ErrorInstead(error) => {
+                let params = update(None, Some(error.clone()));
+                self.call("executors.update", &params).await
+            }
+            Next::End(Ok(result)) => {
                 let result = result.clone();
                 let params = ExecutorsCompleteParams { lease, result };
                 self.call("executors.complete", &params).await
             }
-            Err(error) if error.known() == Some(ErrorCode::Canceled) => {
+            Next::End(Err(error)) if error.known() == Some(ErrorCode::Canceled) => {
                 let params = ExecutorsCanceledParams { lease };
                 self.call("executors.canceled", &params).await
             }
-            Err(error) => {
+            Next::End(Err(error)) | Next::EndInstead(error) => {
                 let error = error.clone();
                 let params = ExecutorsFailParams { lease, error };
                 self.call("executors.fail", &params).await
@@ -161,22 +176,61 @@ impl Attempt {
         }
     }
 
-    /// Takes the next that is to be told: what went before comes with the end or before it.
-    fn next(&self) -> Option<Next> {
-        let mut said = self.said();
-        if said.update.is_some() || !said.errors.is_empty() {
-            return Some(Next::Update(ExecutorsUpdateParams {
-                lease: self.lease().to_owned(),
-                operation_info: said.update.take(),
-                non_fatal_error: said.errors.pop_front(),
-            }));
+    /// Takes the next that is to be told, as soon as there is something: what went before the end
+    /// comes before it.
+    async fn next(&self) -> Next {
+        loop {
+            if let Some(next) = self.said().next() {
+                return next;
+            }
+            self.news.notified().await;
         }
-        said.end.take().map(Next::End)
     }
 
     fn said(&self) -> MutexGuard<'_, Said> {
         // Nothing panics under the lock, so what it guards is whole.
         self.said.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Said {
+    fn next(&mut self) -> Option<Next> {
+        if let Some(update) = self.update.take() {
+            return Some(Next::Progress(update));
+        }
+        if let Some(error) = self.errors.pop_front() {
+            return Some(Next::Error(error));
+        }
+        self.end.take().map(Next::End)
+    }
+}
+
+impl Next {
+    /// What is told of something that the daemon refused. Progress is let go: more will come.
+    fn instead(self, refusal: &ErrorObject) -> Option<Self> {
+        match self {
+            Self::Progress(_) | Self::ErrorInstead(_) | Self::EndInstead(_) => None,
+            Self::Error(error) => Some(Self::ErrorInstead(refused_error(&error, refusal))),
+            Self::End(Err(error)) => Some(Self::EndInstead(refused_error(&error, refusal))),
+            // The next attempt would come to the same, so there is to be none.
+            Self::End(Ok(result)) => {
+                let bytes = result.get().len();
+                let message = format!("the result of {bytes} bytes was refused: {refusal}");
+                let error = ErrorObject::new(ErrorCode::ExecutorPanicked, message);
+                Some(Self::EndInstead(error))
+            }
+        }
+    }
+}
+
+/// An error that stands for one that the daemon refused. It says nothing about another attempt, as
+/// the refused one could not.
+fn refused_error(error: &ErrorObject, refusal: &ErrorObject) -> ErrorObject {
+    let ErrorObject { code, message, .. } = error;
+    ErrorObject {
+        code: ErrorCode::ExecutorPanicked.code(),
+        message: format!("the error {code}, {message:.MOST_TOLD$}, was refused: {refusal}"),
+        data: None,
     }
 }
 

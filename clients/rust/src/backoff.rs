@@ -1,7 +1,8 @@
 //! How long to wait before trying again.
 
-use std::hash::{BuildHasher, Hasher, RandomState};
 use std::time::Duration;
+
+use crate::random::random;
 
 /// Delays that double up to a bound, each between half and the whole of it at random, so that many
 /// clients of one daemon do not come back at once.
@@ -26,10 +27,9 @@ impl Backoff {
     }
 }
 
-/// A number in [0, 1) from the standard library's random hash keys; good enough to spread.
+/// A number in [0, 1).
 fn fraction() -> f64 {
-    let random = RandomState::new().build_hasher().finish();
-    f64::from(u32::try_from(random >> 32).unwrap_or(0)) / (f64::from(u32::MAX) + 1.0)
+    f64::from(u32::try_from(random() >> 32).unwrap_or(0)) / (f64::from(u32::MAX) + 1.0)
 }
 
 #[cfg(test)]

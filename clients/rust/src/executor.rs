@@ -9,6 +9,7 @@ use opstead_schema::{Assignment, ErrorCode, ErrorObject, Json, Registration, Tim
 
 use crate::Error;
 use crate::attempt::Attempt;
+use crate::random::random;
 
 /// Carries out methods. Attach it with [`crate::Client::attach`].
 pub trait Executor: Send + Sync + 'static {
@@ -85,13 +86,18 @@ impl Task {
         self.attempt.non_fatal_error(error);
     }
 
-    /// Registers an operation as a child of this one. Choose its id: another attempt then finds it
-    /// instead of registering it again.
+    /// Registers an operation as a child of this one, once, over lost connections too. Choose its
+    /// id: another attempt then finds it instead of registering another child. Left out, it is the
+    /// method's name and a random number.
     ///
     /// # Errors
     /// As [`crate::Client::register`]; `staleLease` once the attempt is over.
     pub async fn register(&self, mut params: RegisterParams) -> Result<Registration, Error> {
         params.lease = Some(self.attempt.lease().to_owned());
+        // The request may be repeated, which without an id would register another child.
+        params
+            .id
+            .get_or_insert_with(|| unique_id(&params.method_name));
         let answer = self.attempt.call("operations.register", &params).await?;
         serde_json::from_str(answer.get()).map_err(|error| Error::Protocol(error.to_string()))
     }
@@ -112,4 +118,10 @@ impl Task {
     pub fn stopped() -> ErrorObject {
         ErrorObject::new(ErrorCode::Canceled, "canceled on request")
     }
+}
+
+/// An id that no other operation has, in the shape of those that the daemon makes.
+fn unique_id(method_name: &str) -> String {
+    // Ids have at most 200 characters.
+    format!("{method_name:.160}.{:016x}{:016x}", random(), random())
 }

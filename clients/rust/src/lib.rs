@@ -78,6 +78,7 @@ mod attempt;
 mod backoff;
 mod connection;
 mod envelope;
+mod random;
 mod session;
 
 pub use attachment::{AttachOptions, Attachment};

@@ -6,13 +6,16 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use opstead_schema::{Json, null, to_json};
+use opstead_schema::{ErrorObject, Json, null, to_json};
 use serde_json::value::RawValue;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot, watch};
 use tokio::time::{Instant, timeout_at};
 
 use crate::envelope::{Message, Routing, request};
 use crate::{ClientConfig, Error, Target};
+
+/// The code with which the daemon refuses a request that is too large to be read.
+const REQUEST_TOO_LARGE: i32 = -32007;
 
 /// Whether there is a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -51,6 +54,7 @@ struct Session {
 /// are answered, whether or not somebody still waits; that also bounds what is to be written.
 struct Pending {
     reply: Reply,
+    request_bytes: usize,
     _permit: OwnedSemaphorePermit,
 }
 
@@ -211,14 +215,7 @@ impl Shared {
             .map_err(|_| Error::TimedOut)?
             .map_err(|_| Error::Disconnected)?;
         let (sender, receiver) = oneshot::channel();
-        self.send(
-            method,
-            params,
-            Pending {
-                reply: reply(sender),
-                _permit: permit,
-            },
-        )?;
+        self.send(method, params, reply(sender), permit)?;
         match timeout_at(deadline, receiver).await {
             Ok(Ok(answer)) => answer,
             Ok(Err(_)) => Err(Error::Disconnected),
@@ -226,10 +223,21 @@ impl Shared {
         }
     }
 
-    fn send(&self, method: &str, params: &RawValue, pending: Pending) -> Result<(), Error> {
+    fn send(
+        &self,
+        method: &str,
+        params: &RawValue,
+        reply: Reply,
+        permit: OwnedSemaphorePermit,
+    ) -> Result<(), Error> {
         let mut state = self.state();
         let session = state.session.as_mut().ok_or(Error::Disconnected)?;
-        let id = session.write(method, params)?;
+        let (id, request_bytes) = session.write(method, params)?;
+        let pending = Pending {
+            reply,
+            request_bytes,
+            _permit: permit,
+        };
         session.pending.insert(id, pending);
         Ok(())
     }
@@ -258,11 +266,10 @@ impl Shared {
             };
             match message.id {
                 Some(id) => session.pending.remove(&id),
-                // An error that the daemon could not tell the call of: one too large to be read.
-                None => session.only_pending(),
+                None => session.unnamed(message.error.as_ref()),
             }
         };
-        let Some(Pending { reply, _permit }) = pending else {
+        let Some(Pending { reply, .. }) = pending else {
             return;
         };
         if let Some(error) = message.error {
@@ -336,14 +343,17 @@ impl Shared {
 }
 
 impl Session {
-    /// Hands a call to the connection. If that has just gone, it is about to be said.
-    fn write(&mut self, method: &str, params: &RawValue) -> Result<u64, Error> {
+    /// Hands a call to the connection: its id and its length. If the connection has just gone, it
+    /// is about to be said.
+    fn write(&mut self, method: &str, params: &RawValue) -> Result<(u64, usize), Error> {
         let id = self.next_id;
+        let request = request(id, method, params);
+        let request_bytes = request.len();
         self.outgoing
-            .send(request(id, method, params))
+            .send(request)
             .map_err(|_| Error::Disconnected)?;
         self.next_id += 1;
-        Ok(id)
+        Ok((id, request_bytes))
     }
 
     fn unsubscribe(&mut self, subscription: &str) {
@@ -355,13 +365,19 @@ impl Session {
         }
     }
 
-    fn only_pending(&mut self) -> Option<Pending> {
-        if self.pending.len() == 1 {
-            let id = *self.pending.keys().next()?;
-            self.pending.remove(&id)
-        } else {
-            None
+    /// Takes the call that is meant by an answer without an id: an error that the daemon could not
+    /// tell the call of. If a request was too large the longest was, and each that is gets an error.
+    fn unnamed(&mut self, error: Option<&ErrorObject>) -> Option<Pending> {
+        let is_too_large = error.is_some_and(|error| error.code == REQUEST_TOO_LARGE);
+        if !is_too_large && self.pending.len() > 1 {
+            return None;
         }
+        let longest = self
+            .pending
+            .iter()
+            .max_by_key(|(_, call)| call.request_bytes);
+        let id = *longest?.0;
+        self.pending.remove(&id)
     }
 }
 

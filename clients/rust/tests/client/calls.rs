@@ -131,6 +131,33 @@ async fn a_call_without_an_answer_times_out_and_disturbs_no_other() {
     assert_eq!(answer.unwrap(), 2);
 }
 
+/// The daemon cannot tell whose request was too large to be read; the longest one surely was.
+#[tokio::test]
+async fn a_request_that_is_too_large_is_refused_beside_others_in_flight() {
+    let daemon = Daemon::start().await;
+    let (client, mut connection) = daemon.client(config()).await;
+    let (long, short) = (json!({"x": "long"}), json!({}));
+    let (longest, short, ()) = tokio::join!(
+        client.call::<u32>("a.call", &long),
+        client.call::<u32>("a.call", &short),
+        async {
+            connection.request("a.call").await;
+            let short = connection.request("a.call").await;
+            let error = json!({"code": -32007, "message": "Request is too big"});
+            connection
+                .send(json!({"jsonrpc": "2.0", "id": null, "error": error}))
+                .await;
+            connection.answer(&short, json!(2)).await;
+        }
+    );
+    let error = longest.unwrap_err();
+    assert!(
+        matches!(&error, Error::Refused(refusal) if refusal.code == -32007),
+        "{error}"
+    );
+    assert_eq!(short.unwrap(), 2);
+}
+
 #[tokio::test]
 async fn a_wrong_token_is_a_refusal() {
     let daemon = Daemon::start().await;

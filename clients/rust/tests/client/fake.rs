@@ -13,6 +13,9 @@ use tokio_util::compat::{Compat, TokioAsyncReadCompatExt};
 
 pub(crate) const LOG: &str = "log-1";
 
+/// The subscription of an executor's place.
+const SEAT: &str = "seat";
+
 /// No wait of a test ends by this; it only turns a hang into a failure.
 pub(crate) const GUARD: Duration = Duration::from_secs(20);
 
@@ -156,6 +159,23 @@ impl Connection {
         });
         self.answer(&request, granted).await;
         request.params
+    }
+
+    /// Expects an executor and gives it its place; what it said of itself is given back.
+    pub(crate) async fn seat(&mut self, accepted: &[&str]) -> Value {
+        let request = self.request("executors.attach").await;
+        let seated = json!({
+            "subscription": SEAT, "leaseMs": 30_000, "accepted": accepted, "refused": [],
+        });
+        self.answer(&request, seated).await;
+        request.params
+    }
+
+    /// Assigns the executor something.
+    pub(crate) async fn assign(&mut self, mut assignment: Value) {
+        assignment["subscription"] = json!(SEAT);
+        self.send(json!({"jsonrpc": "2.0", "method": "assignment", "params": assignment}))
+            .await;
     }
 
     pub(crate) async fn alert(&mut self, subscription: &str, cursor: u64) {

@@ -1,5 +1,6 @@
 //! The client against a daemon that fails as the test says.
 
 mod calls;
+mod executors;
 mod fake;
 mod subscriptions;
