@@ -26,6 +26,7 @@ mod leases;
 mod names;
 mod objects;
 mod queries;
+mod refused;
 mod schedule;
 mod secrets;
 mod suite;

@@ -73,6 +73,10 @@ def test_what_a_function_raises_is_the_operations_error(
     def exits(task: opstead.Task) -> None:
         raise SystemExit(3)
 
+    @executor.method("t.exitsToo")
+    async def exits_too(task: opstead.aio.Task) -> None:
+        raise SystemExit(3)
+
     @executor.method("t.fails")
     def fails(task: opstead.Task) -> None:
         raise opstead.Failure(3007, "no such thing", data={"thing": 1})
@@ -87,9 +91,11 @@ def test_what_a_function_raises_is_the_operations_error(
             assert error is not None
             assert (error.code, error.message) == (2006, "KeyError: 'absent'")
             assert "in raises" in error.data["traceback"]
-        error = run(host, "t.exits").error
-        assert error is not None
-        assert error.message == "SystemExit: 3"
+        # What would end a program or a loop is no more than that either.
+        for method in ("t.exits", "t.exitsToo"):
+            error = run(host, method).error
+            assert error is not None
+            assert (error.code, error.message) == (2006, "SystemExit: 3")
         error = run(host, "t.fails").error
         assert error == opstead.types.ErrorObject(3007, "no such thing", {"thing": 1})
         error = run(host, "t.returns").error

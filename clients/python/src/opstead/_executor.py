@@ -14,7 +14,9 @@ from ._client import Client
 from ._config import Config, Target, Token, target_of
 from ._executor_attachment import Attachment
 from ._executor_declaration import Declared, declared, key_of
-from .types import Claim, InterruptPolicy, RetryPolicy
+from ._executor_outcome import CanceledError
+from ._executor_task import publication, retirement, waited_for
+from .types import Claim, InfoUpdate, InterruptPolicy, RetryPolicy
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -50,6 +52,9 @@ class Executor:
         self._methods: dict[tuple[str, int], Declared] = {}
         self._lock = threading.Lock()
         self._running: Optional[_Running] = None
+        self._attachment: Optional[Attachment] = None
+        # Set once it is known whether there is an attachment.
+        self._settled = threading.Event()
 
     def method(
         self,
@@ -184,6 +189,7 @@ class Executor:
             if self._running is not None:
                 raise RuntimeError(f"executor {self.name!r} runs already")
             self._running = running
+        self._settled.clear()
         parts = [
             asyncio.ensure_future(self._attached(where, who, config or Config(), running.drained)),
             asyncio.ensure_future(_set(running.left)),
@@ -196,6 +202,8 @@ class Executor:
             for part in parts:
                 part.cancel()
             await asyncio.gather(*parts, return_exceptions=True)
+            self._attachment = None
+            self._settled.set()
             self._running = None
 
     async def _attached(
@@ -203,9 +211,37 @@ class Executor:
     ) -> None:
         client = await Client.connect(target, token, config)
         try:
-            await Attachment(client, self.name, self._methods, self.capacity).serve(drained)
+            self._attachment = Attachment(client, self.name, self._methods, self.capacity)
+            self._settled.set()
+            await self._attachment.serve(drained)
         finally:
             await client.close()
+
+    def publish(self, alertName: str, operationInfo: Union[InfoUpdate, Mapping[str, Any]]) -> int:
+        """Tells how an object stands that is of a subsystem of its methods; it is on disk when
+        this returns, at that place in the log. Waits until the executor is attached. From any
+        thread but an event loop's; there is `await task.publish(...)`.
+
+        alertName: `<subsystem>.<object>`, whole.
+        operationInfo: `operationDescription` is needed; left out, other members are empty.
+
+        Raises `RefusedError` and `TypeError` or `ValueError` for what the daemon would not take,
+        `CanceledError` when the executor has left.
+        """
+        return self._say(*publication(alertName, operationInfo))
+
+    def retire(self, alertName: str) -> int:
+        """Tells that an object is no more, as `publish`."""
+        return self._say(*retirement(alertName))
+
+    def _say(self, method: str, params: Mapping[str, object]) -> int:
+        if _is_on_loop():
+            raise RuntimeError("this waits, which an event loop must not: await that of the task")
+        self._settled.wait()
+        attachment = self._attachment
+        if attachment is None:
+            raise CanceledError("the executor has left")
+        return waited_for(attachment.say(method, params), attachment.loop).cursor
 
     def drain(self) -> None:
         """Takes nothing new; `run` returns when what was begun has ended. From any thread."""
@@ -213,8 +249,9 @@ class Executor:
             self._running.soon(self._running.drained.set)
 
     def leave(self) -> None:
-        """Ends the connection; `run` returns at once. What runs is canceled here, and the daemon
-        deals with it as `onInterrupt` says. From any thread.
+        """Ends the connection. What runs is canceled here, and the daemon deals with it as
+        `onInterrupt` says; `run` waits for no thread, only until coroutines have cleaned up. From
+        any thread.
         """
         if self._running is not None:
             self._running.soon(self._running.left.set)
@@ -236,6 +273,14 @@ class _Running(NamedTuple):
         with suppress(RuntimeError):
             # Of a loop that is closed: it has ended.
             self.loop.call_soon_threadsafe(work)
+
+
+def _is_on_loop() -> bool:
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return False
+    return True
 
 
 async def _set(event: asyncio.Event) -> None:

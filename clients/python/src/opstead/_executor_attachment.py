@@ -18,6 +18,7 @@ from ._executor_declaration import Declared, key_of
 from ._executor_outcome import CanceledError
 from ._executor_work import start
 from ._json import decode
+from ._refusals import StaleLeaseError
 from ._session import Opened, Route
 from .types import Assignment, Attached, ExecutorInfo, ExecutorsList, Taken
 
@@ -43,7 +44,7 @@ class Attachment:
         self._name = name
         self._methods = methods
         self._capacity = capacity
-        self._loop = asyncio.get_running_loop()
+        self.loop = asyncio.get_running_loop()
         self._queries = asyncio.Semaphore(QUERIES)
         self._attempts: dict[str, Attempt] = {}
         self._latest: dict[str, Attempt] = {}
@@ -90,11 +91,30 @@ class Attachment:
                 return self._route
         raise CanceledError("the executor has left")
 
+    async def say(self, method: str, params: Mapping[str, object]) -> Taken:
+        """What a call is answered that no attempt makes and that can be repeated, over
+        disconnections.
+
+        Raises `RefusedError`, and `CanceledError` once it has left.
+        """
+        backoff = Backoff(self.client.config.backoff, self.client.config.backoffMost)
+        while True:
+            route = await self.attached()
+            try:
+                return await self.client.ask_on(route, method, params, Taken)
+            except (DisconnectedError, TimeoutError, StaleLeaseError):
+                # Stale is the place that another has taken: this connection is about to end.
+                pass
+            except RefusedError as refused:
+                if not refused.retryable:
+                    raise
+            await asyncio.sleep(backoff.delay())
+
     def soon(self, work: Callable[[], Awaitable[None]]) -> None:
         """Begins the work on the event loop, from any thread; nothing once it has left."""
         # A loop that is closed takes nothing.
         with suppress(RuntimeError):
-            self._loop.call_soon_threadsafe(lambda: self._begin(_quietly(work())))
+            self.loop.call_soon_threadsafe(lambda: self._begin(_quietly(work())))
 
     def _begin(self, work: Coroutine[Any, Any, None]) -> None:
         if self._is_left:
@@ -233,7 +253,8 @@ class Attachment:
             return
         name = f"opstead {assignment.methodName}"
         async with self._queries:
-            outcome = await start(name, self._declared(assignment), (), assignment.kwargs or {})
+            function = self._declared(assignment).function
+            outcome = await start(name, function, (), assignment.kwargs or {})
         params = {"queryId": assignment.queryId, **outcome.params}
         await self.client.ask_on(route, "executors.answer", params, Taken)
 

@@ -14,9 +14,16 @@ from ._backoff import Backoff
 from ._client import Client
 from ._errors import DisconnectedError, RefusedError, TimeoutError
 from ._executor_declaration import Declared
-from ._executor_outcome import CANCELED, EXECUTOR_PANICKED, FAIL, CanceledError, Outcome, failed
+from ._executor_outcome import (
+    CANCELED,
+    FAIL,
+    CanceledError,
+    Outcome,
+    failed,
+    instead_of,
+)
 from ._executor_task import AsyncTask, Task
-from ._executor_work import start
+from ._executor_work import is_async, start
 from ._refusals import StaleLeaseError
 from ._session import Route
 from .types import Assignment, Operation, Registration, Taken
@@ -44,6 +51,9 @@ class Link(Protocol):
     def soon(self, work: Callable[[], Awaitable[None]]) -> None:
         """Begins the work on the event loop, from any thread; nothing once it has left."""
 
+    async def say(self, method: str, params: Mapping[str, object]) -> Taken:
+        """What a call is answered that no attempt makes and that can be repeated."""
+
 
 class Attempt:
     """One attempt."""
@@ -56,7 +66,8 @@ class Attempt:
         before: Optional[Attempt],
     ) -> None:
         self._link = link
-        self._declared = declared
+        self._function = declared.function
+        self._is_async = is_async(declared.function)
         self._kwargs = assignment.kwargs or {}
         # An attempt that the daemon gave up, and that has not noticed yet.
         self._before = before
@@ -70,6 +81,7 @@ class Attempt:
         self.loop = asyncio.get_running_loop()
         self.canceled = threading.Event()
         self.is_given_up = False
+        self._is_interrupted = False
         self._stopped = asyncio.Event()
         self._work: Optional[asyncio.Future[Outcome]] = None
         # What is said has an order.
@@ -91,9 +103,17 @@ class Attempt:
             await self._deliver(outcome)
 
     def cancel(self) -> None:
-        """Nobody wants the outcome any more."""
+        """Nobody wants the outcome any more. This is told once: what the function does about it is
+        not cut short by being told again.
+        """
+        if self.canceled.is_set():
+            return
         self.canceled.set()
-        if self._work is not None and self._declared.is_async:
+        self._interrupt()
+
+    def _interrupt(self) -> None:
+        if self._work is not None and self._is_async and not self._is_interrupted:
+            self._is_interrupted = True
             self._work.cancel()
 
     def give_up(self) -> None:
@@ -141,8 +161,17 @@ class Attempt:
             if error.code != CANCELED_CODE:
                 raise
             # This may come before the word of it.
-            self.canceled.set()
+            if asyncio.current_task() is self._work:
+                # The function learns of it by what is raised here.
+                self.canceled.set()
+            else:
+                self.cancel()
             raise CanceledError(f"operation {self.operation_id!r} was canceled") from None
+
+    async def say(self, method: str, params: Mapping[str, object]) -> int:
+        """Says something that is not of this attempt; answers its place in the log."""
+        taken = await self._link.say(method, params)
+        return taken.cursor
 
     # What becomes of it
 
@@ -152,13 +181,18 @@ class Attempt:
         async with self._link.permits:
             if self.canceled.is_set():
                 return Outcome(CANCELED, {})
-            task = AsyncTask(self) if self._declared.is_async else Task(self)
+            task = AsyncTask(self) if self._is_async else Task(self)
             name = f"opstead {self.operation_id}"
-            self._work = start(name, self._declared, (task,), self._kwargs)
+            self._work = start(name, self._function, (task,), self._kwargs)
             try:
                 await asyncio.wait({self._work})
-            finally:
-                self._work.cancel()
+            except asyncio.CancelledError:
+                # The executor leaves. A thread is not waited for, a coroutine may clean up.
+                if self._is_async:
+                    self.canceled.set()
+                    self._interrupt()
+                    await asyncio.wait({self._work})
+                raise
             if not self._work.cancelled():
                 return self._work.result()
             if self.canceled.is_set():
@@ -171,9 +205,8 @@ class Attempt:
             await self._say(outcome.method, params, Taken)
         except RefusedError as refused:
             log.error("what %s came to was refused: %s", self.operation_id, refused)
-            message = f"what the method came to was refused: {refused}"
-            error = {"code": EXECUTOR_PANICKED, "message": message}
-            await self._say(FAIL, {"lease": self.lease, "error": error}, Taken)
+            params = {"lease": self.lease, "error": instead_of(outcome, refused)}
+            await self._say(FAIL, params, Taken)
 
     async def _report(self) -> None:
         async with self._turn:

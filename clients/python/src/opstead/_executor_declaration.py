@@ -29,11 +29,6 @@ class Declared(NamedTuple):
     function: Callable[..., Any]
     declaration: dict[str, Any]
 
-    @property
-    def is_async(self) -> bool:
-        """Whether it runs on the event loop, or else on a thread of its own."""
-        return inspect.iscoroutinefunction(self.function)
-
 
 def declared(
     function: Callable[..., Any], given: Mapping[str, object], *, takes_task: bool

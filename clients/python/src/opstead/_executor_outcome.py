@@ -6,7 +6,7 @@ import traceback
 from collections.abc import Mapping
 from typing import Any, NamedTuple, Optional
 
-from ._errors import Error
+from ._errors import Error, RefusedError
 from ._json import encode
 
 # Of the daemon's table: an executor did what no executor should.
@@ -15,6 +15,8 @@ EXECUTOR_PANICKED = 2006
 FIRST_OWN_CODE = 3000
 # Of a longer traceback, its end.
 TRACEBACK_MOST = 8192
+# Of a refused error's message, the beginning: it may be refused for its length.
+TOLD_MOST = 1000
 
 COMPLETE = "executors.complete"
 FAIL = "executors.fail"
@@ -100,3 +102,15 @@ def error_of(error: BaseException) -> dict[str, Any]:
     lines = traceback.format_exception(type(error), error, error.__traceback__)
     told = {"traceback": "".join(lines)[-TRACEBACK_MOST:]}
     return {"code": EXECUTOR_PANICKED, "message": message[:TRACEBACK_MOST], "data": told}
+
+
+def instead_of(outcome: Outcome, refusal: RefusedError) -> dict[str, Any]:
+    """The error that is told in the place of an outcome that the daemon refused."""
+    error = outcome.params.get("error")
+    if isinstance(error, dict):
+        # It says nothing about another attempt, as the refused one could not.
+        what = f"the error {error['code']}, {error['message'][:TOLD_MOST]}, was refused: {refusal}"
+        return {"code": EXECUTOR_PANICKED, "message": what}
+    # The next attempt would come to the same, so there is to be none.
+    what = f"what the method came to was refused: {refusal}"
+    return {"code": EXECUTOR_PANICKED, "message": what, "data": {"retryable": False}}

@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 import concurrent.futures
 from collections.abc import Coroutine, Mapping
-from typing import TYPE_CHECKING, Any, Optional, TypeVar, get_args
+from typing import TYPE_CHECKING, Any, Optional, TypeVar, Union, get_args
 
 from ._executor_outcome import CanceledError, error_object
 from ._json import encode, present
-from .types import OperationDescription, Registration
+from .types import InfoUpdate, OperationDescription, Registration
 
 if TYPE_CHECKING:
     from ._executor_attempt import Attempt
@@ -132,16 +132,16 @@ class Task(BaseTask):
         """
         return self._wait(self._attempt.register(methodName, kwargs, id, options))
 
+    def publish(self, alertName: str, operationInfo: Union[InfoUpdate, Mapping[str, Any]]) -> int:
+        """As of `opstead.Executor`."""
+        return self._wait(self._attempt.say(*publication(alertName, operationInfo)))
+
+    def retire(self, alertName: str) -> int:
+        """As of `opstead.Executor`."""
+        return self._wait(self._attempt.say(*retirement(alertName)))
+
     def _wait(self, work: Coroutine[Any, Any, T]) -> T:
-        try:
-            future = asyncio.run_coroutine_threadsafe(work, self._attempt.loop)
-        except RuntimeError:
-            work.close()
-            raise CanceledError("the executor has left") from None
-        try:
-            return future.result()
-        except concurrent.futures.CancelledError:
-            raise CanceledError("the executor has left") from None
+        return waited_for(work, self._attempt.loop)
 
 
 class AsyncTask(BaseTask):
@@ -163,3 +163,46 @@ class AsyncTask(BaseTask):
     ) -> Registration:
         """As of `opstead.Task`."""
         return await self._attempt.register(methodName, kwargs, id, options)
+
+    async def publish(
+        self, alertName: str, operationInfo: Union[InfoUpdate, Mapping[str, Any]]
+    ) -> int:
+        """As of `opstead.Executor`."""
+        return await self._attempt.say(*publication(alertName, operationInfo))
+
+    async def retire(self, alertName: str) -> int:
+        """As of `opstead.Executor`."""
+        return await self._attempt.say(*retirement(alertName))
+
+
+def publication(
+    alertName: str, operationInfo: Union[InfoUpdate, Mapping[str, Any]]
+) -> tuple[str, dict[str, object]]:
+    """The call that says how an object stands.
+
+    Raises `TypeError` or `ValueError` for what is no JSON.
+    """
+    params: dict[str, object] = {"alertName": alertName, "operationInfo": operationInfo}
+    encode(params)
+    return "objects.publish", params
+
+
+def retirement(alertName: str) -> tuple[str, dict[str, object]]:
+    """The call that says that an object is no more."""
+    return "objects.retire", {"alertName": alertName}
+
+
+def waited_for(work: Coroutine[Any, Any, T], loop: asyncio.AbstractEventLoop) -> T:
+    """The outcome of the work on the executor's loop, on another thread than that.
+
+    Raises `CanceledError` once the executor has left.
+    """
+    try:
+        future = asyncio.run_coroutine_threadsafe(work, loop)
+    except RuntimeError:
+        work.close()
+        raise CanceledError("the executor has left") from None
+    try:
+        return future.result()
+    except concurrent.futures.CancelledError:
+        raise CanceledError("the executor has left") from None

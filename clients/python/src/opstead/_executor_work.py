@@ -3,21 +3,28 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 import threading
 from collections.abc import Mapping
 from contextlib import suppress
-from typing import Any
+from typing import Any, Callable
 
-from ._executor_declaration import Declared
 from ._executor_outcome import Outcome, completed, failed
+
+Function = Callable[..., Any]
+
+
+def is_async(function: Function) -> bool:
+    """Whether it runs on the event loop, or else on a thread of its own."""
+    return inspect.iscoroutinefunction(function)
 
 
 def start(
-    name: str, declared: Declared, task: tuple[object, ...], kwargs: Mapping[str, Any]
+    name: str, function: Function, task: tuple[object, ...], kwargs: Mapping[str, Any]
 ) -> asyncio.Future[Outcome]:
     """Begins, at once: a function that blocks gets a thread that no end of the program waits for."""
-    if declared.is_async:
-        return asyncio.ensure_future(_on_loop(declared, task, kwargs))
+    if is_async(function):
+        return asyncio.ensure_future(_on_loop(function, task, kwargs))
     loop = asyncio.get_running_loop()
     future: asyncio.Future[Outcome] = loop.create_future()
 
@@ -27,7 +34,7 @@ def start(
 
     def work() -> None:
         try:
-            outcome = completed(declared.function(*task, **kwargs))
+            outcome = completed(function(*task, **kwargs))
         except BaseException as error:  # noqa: BLE001 - whatever it is, it ended the method
             outcome = failed(error)
         # Once the executor has left, its loop is closed and nobody wants the outcome.
@@ -39,10 +46,10 @@ def start(
 
 
 async def _on_loop(
-    declared: Declared, task: tuple[object, ...], kwargs: Mapping[str, Any]
+    function: Function, task: tuple[object, ...], kwargs: Mapping[str, Any]
 ) -> Outcome:
     try:
-        return completed(await declared.function(*task, **kwargs))
+        return completed(await function(*task, **kwargs))
     except asyncio.CancelledError:
         raise
     except BaseException as error:  # noqa: BLE001 - as on a thread

@@ -21,6 +21,16 @@ ATTACH = "executors.attach"
 # What is answered with a subscription, and how.
 PUSHING: dict[str, Any] = {SUBSCRIBE: Subscribed, ATTACH: Attached}
 NOTIFICATIONS = ("alert", "alertBookmark", "alertClosed", "assignment")
+# With this code the daemon refuses a request that is too large to be read.
+REQUEST_TOO_LARGE = -32007
+
+
+class Pending(NamedTuple):
+    """A call in flight."""
+
+    method: str
+    future: asyncio.Future[Any]
+    bytes: int
 
 
 class Delivery(NamedTuple):
@@ -59,7 +69,7 @@ class Session:
         self._queue_most = queue_most
         self._permits = permits
         self._next_id = 0
-        self._pending: dict[int, tuple[str, asyncio.Future[Any]]] = {}
+        self._pending: dict[int, Pending] = {}
         self._routes: dict[str, Route] = {}
         self.outgoing: asyncio.Queue[str] = asyncio.Queue()
 
@@ -68,15 +78,18 @@ class Session:
         back when the call is answered, whether or not somebody still waits.
         """
         future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
-        self._pending[self._write(method, params)] = (method, future)
+        number, length = self._write(method, params)
+        self._pending[number] = Pending(method, future, length)
         return future
 
-    def _write(self, method: str, params: str) -> int:
+    def _write(self, method: str, params: str) -> tuple[int, int]:
+        """The number of the call, and its length: all of it is ASCII."""
         number = self._next_id
         self._next_id += 1
         head = f'{{"jsonrpc":"2.0","id":{number},"method":{json.dumps(method)},'
-        self.outgoing.put_nowait(f'{head}"params":{params}}}')
-        return number
+        request = f'{head}"params":{params}}}'
+        self.outgoing.put_nowait(request)
+        return number, len(request)
 
     def unsubscribe(self, subscription: str) -> None:
         """Ends a subscription, if it has not ended."""
@@ -90,10 +103,10 @@ class Session:
     def end(self, reason: str) -> None:
         """The connection is gone."""
         pending, self._pending = self._pending, {}
-        for _method, future in pending.values():
+        for call in pending.values():
             self._permits.release()
-            if not future.done():
-                future.set_exception(DisconnectedError(reason))
+            if not call.future.done():
+                call.future.set_exception(DisconnectedError(reason))
         routes, self._routes = self._routes, {}
         for route in routes.values():
             route.queue.put_nowait(None)
@@ -134,14 +147,13 @@ class Session:
 
     def _answer(self, message: dict[str, Any]) -> None:
         number = message.get("id")
-        if number is None and len(self._pending) == 1:
-            # An error that the daemon could not tell the call of: one too large to be read.
-            [number] = self._pending
+        if number is None:
+            number = self._unnamed(message.get("error"))
         pending = self._pending.pop(number, None) if isinstance(number, int) else None
         if pending is None:
             return
         self._permits.release()
-        method, future = pending
+        method, future = pending.method, pending.future
         try:
             answer = result_of(message)
             if method in PUSHING:
@@ -155,6 +167,16 @@ class Session:
         elif method in PUSHING:
             # Nobody waits for it any more.
             answer.route.close()
+
+    def _unnamed(self, error: Any) -> Optional[int]:
+        """The call that is meant by an answer without an id: an error that the daemon could not
+        tell the call of. If a request was too large the longest was, and each that is gets an
+        error.
+        """
+        is_too_large = isinstance(error, dict) and error.get("code") == REQUEST_TOO_LARGE
+        if not self._pending or (not is_too_large and len(self._pending) > 1):
+            return None
+        return max(self._pending, key=lambda number: self._pending[number].bytes)
 
     def _opened(self, kind: Any, answer: Any) -> Opened[Any]:
         try:

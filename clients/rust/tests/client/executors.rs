@@ -30,7 +30,7 @@ async fn attached(daemon: &Daemon, executor: impl Executor) -> (Attachment, Clie
     };
     let (attachment, params) = tokio::join!(client.attach(options, executor), connection.seat(&[]));
     assert_eq!(params["executor"], "test");
-    (attachment.unwrap(), client, connection)
+    (attachment.expect("attached"), client, connection)
 }
 
 fn execute() -> Value {
