@@ -40,7 +40,6 @@ class Link(Protocol):
     """The way to the daemon."""
 
     client: Client
-    permits: asyncio.Semaphore
 
     async def attached(self) -> Route:
         """Waits until the executor is attached; on which connection.
@@ -69,7 +68,7 @@ class Attempt:
         self._function = declared.function
         self._is_async = is_async(declared.function)
         self._kwargs = assignment.kwargs or {}
-        # An attempt that the daemon gave up, and that has not noticed yet.
+        # An attempt that the daemon gave up, and that has not ended yet.
         self._before = before
         self.operation_id = assignment.operationId or ""
         self.lease = assignment.lease or ""
@@ -135,6 +134,7 @@ class Attempt:
 
     async def record(self, error: Mapping[str, Any]) -> None:
         """Records an error that does not end the operation, exactly once."""
+        self._check_goes_on()
         params = {"lease": self.lease, "nonFatalError": error}
         async with self._turn:
             await self._flush()
@@ -153,6 +153,7 @@ class Attempt:
         options: Mapping[str, Any],
     ) -> Registration:
         """Registers a child."""
+        self._check_goes_on()
         asked = {"methodName": methodName, "kwargs": kwargs or {}, "id": id, "lease": self.lease}
         try:
             async with self._turn:
@@ -168,6 +169,10 @@ class Attempt:
                 self.cancel()
             raise CanceledError(f"operation {self.operation_id!r} was canceled") from None
 
+    def _check_goes_on(self) -> None:
+        if self._stopped.is_set():
+            raise CanceledError("the attempt is over: its method has returned")
+
     async def say(self, method: str, params: Mapping[str, object]) -> int:
         """Says something that is not of this attempt; answers its place in the log."""
         taken = await self._link.say(method, params)
@@ -176,28 +181,31 @@ class Attempt:
     # What becomes of it
 
     async def _carried_out(self) -> Outcome:
+        # A coroutine cleans up soon, undisturbed. A thread may be held for as long as it likes:
+        # waiting for it, the next attempt might never begin.
         if self._before is not None:
-            await self._before._stopped.wait()
-        async with self._link.permits:
-            if self.canceled.is_set():
-                return Outcome(CANCELED, {})
-            task = AsyncTask(self) if self._is_async else Task(self)
-            name = f"opstead {self.operation_id}"
-            self._work = start(name, self._function, (task,), self._kwargs)
-            try:
+            self._before.give_up()
+            if self._before._is_async:
+                await self._before._stopped.wait()
+        if self.canceled.is_set():
+            return Outcome(CANCELED, {})
+        task = AsyncTask(self) if self._is_async else Task(self)
+        name = f"opstead {self.operation_id}"
+        self._work = start(name, self._function, (task,), self._kwargs)
+        try:
+            await asyncio.wait({self._work})
+        except asyncio.CancelledError:
+            # The executor leaves. A thread is not waited for, a coroutine may clean up.
+            if self._is_async:
+                self.canceled.set()
+                self._interrupt()
                 await asyncio.wait({self._work})
-            except asyncio.CancelledError:
-                # The executor leaves. A thread is not waited for, a coroutine may clean up.
-                if self._is_async:
-                    self.canceled.set()
-                    self._interrupt()
-                    await asyncio.wait({self._work})
-                raise
-            if not self._work.cancelled():
-                return self._work.result()
-            if self.canceled.is_set():
-                return Outcome(CANCELED, {})
-            return failed(RuntimeError("the coroutine was cancelled"))
+            raise
+        if not self._work.cancelled():
+            return self._work.result()
+        if self.canceled.is_set():
+            return Outcome(CANCELED, {})
+        return failed(RuntimeError("the coroutine was cancelled"))
 
     async def _deliver(self, outcome: Outcome) -> None:
         params = {"lease": self.lease, **outcome.params}
@@ -209,6 +217,9 @@ class Attempt:
             await self._say(FAIL, params, Taken)
 
     async def _report(self) -> None:
+        if self._stopped.is_set():
+            # What the method said was sent before its outcome.
+            return
         async with self._turn:
             await self._flush()
 

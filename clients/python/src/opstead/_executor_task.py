@@ -111,7 +111,8 @@ class Task(BaseTask):
 
         code: from 3000 on, the subsystem's own.
 
-        Raises `CanceledError` when the daemon has given the attempt up.
+        Raises `CanceledError` when the daemon has given the attempt up, or the function has
+        returned.
         """
         self._wait(self._attempt.record(error_object(code, message, data)))
 
