@@ -155,6 +155,7 @@ fn record(method: &Method) -> Vec<(&'static str, Cell)> {
         ("Summary", declaration.summary.as_str().into()),
         ("Kind", kind.into()),
         ("Executor", executor.into()),
+        ("Secrets", declaration.secrets.join(", ").into()),
     ];
     if is_query {
         return facts;
