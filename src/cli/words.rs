@@ -19,10 +19,11 @@ pub(super) fn registration(
 ) -> Vec<String> {
     let id = &registration.id;
     if registration.state.has_ended() {
-        return vec![format!(
-            "Registered before: {id} is {}.",
-            registration.state
-        )];
+        let line = match registration.existing {
+            true => format!("Registered before: {id} is {}.", registration.state),
+            false => format!("Registered: {id}"),
+        };
+        return vec![line];
     }
     let before = if registration.existing { " before" } else { "" };
     match registration.response {

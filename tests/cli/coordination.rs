@@ -161,7 +161,20 @@ fn a_call_can_follow_others() {
         &show(&daemon, "next"),
         &["State skipped", &format!("Error: {skipped}")],
     );
-    let listed = daemon.run(&["list", "--state", "skipped"]).lines();
+    // A new one is skipped at once, and that is told as its end.
+    for options in [&[][..], &["--wait"]] {
+        let id = format!("late{}", options.len());
+        let call = ["call", "diagnostic.wait", "--id", &id, "--after", "first"];
+        let ran = daemon.run(&[&call[..], options].concat());
+        let told = [format!("Registered: {id}"), format!("Skipped: {skipped}")];
+        assert_eq!((ran.code, ran.lines()), (1, told.to_vec()));
+    }
+    let call = ["call", "diagnostic.wait", "--after", "first", "--json"];
+    let ran = daemon.run(&call);
+    assert_eq!((ran.code, &ran.document()["state"]), (1, &json!("skipped")));
+    let listed = daemon
+        .run(&["list", "--state", "skipped", "diagnostic.task.next"])
+        .lines();
     assert!(
         listed[1].starts_with("diagnostic.wait diagnostic.task.next skipped Never 2"),
         "{listed:?}"

@@ -113,7 +113,10 @@ async fn register(
     let lines = || words::registration(&registration, start_at);
     if !arguments.wait {
         output.show(&registration, lines)?;
-        return Ok(Exit::Done);
+        return match registration.state.has_ended() && !registration.existing {
+            true => ended_at_once(client, &registration.id, output).await,
+            false => Ok(Exit::Done),
+        };
     }
     output.say(lines())?;
     wait(client, &registration, output).await
@@ -181,10 +184,21 @@ async fn wait(
     };
     drop(progress);
     output.show(&operation, || ended(&operation))?;
-    Ok(match operation.state {
+    Ok(exit(&operation))
+}
+
+/// One that will never start, because what it was to follow has not ended as it should have.
+async fn ended_at_once(client: &Client, id: &str, output: Output) -> Result<Exit, CliError> {
+    let operation = client.operation(id).await?;
+    output.say(ended(&operation))?;
+    Ok(exit(&operation))
+}
+
+fn exit(operation: &Operation) -> Exit {
+    match operation.state {
         OperationState::Completed => Exit::Done,
         _ => Exit::Failed,
-    })
+    }
 }
 
 /// How an operation ended.
