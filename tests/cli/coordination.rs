@@ -259,11 +259,20 @@ fn executors_and_delays_are_waited_for() {
     assert!(alerts.stdout().any(|line| line.contains("retrying")));
     let shown = show(&daemon, "again");
     has(&shown, &["State waiting", "Attempt 1 of 3"]);
-    let delay = "Waits for: the delay before its next attempt, until 2";
-    assert!(
-        shown.iter().any(|line| line.starts_with(delay)),
-        "{shown:#?}"
-    );
+    for told in [
+        "Last error the program exited with status 1 (3103)",
+        "Waits for: the delay before its next attempt, until 2",
+    ] {
+        assert!(
+            shown.iter().any(|line| line.starts_with(told)),
+            "{told}: {shown:#?}"
+        );
+    }
+    // Who waits for it is told of the failed attempt.
+    let mut waiting = daemon.spawn(&["call", "exec.wrong", "--id", "again", "--wait"]);
+    let retrying = "Retrying: the program exited with status 1 (3103)";
+    assert!(waiting.stderr().any(|line| line == retrying));
+    drop(waiting);
 
     daemon.configure("");
     daemon.kill_and_start();

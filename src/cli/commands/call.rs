@@ -162,6 +162,10 @@ async fn wait(
             was_away = false;
             progress.show(info);
         }
+        Sight::Retrying(error) => progress.note(&match words::last_error(error) {
+            Some(error) => format!("Retrying: {error}"),
+            None => "Retrying: the attempt was interrupted".to_owned(),
+        }),
         Sight::Away => {
             if !was_away {
                 progress.note("The daemon is away; waiting for it.");

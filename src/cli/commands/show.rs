@@ -127,6 +127,13 @@ fn record(operation: &Operation) -> Vec<(&'static str, Cell)> {
         ),
     ];
     facts.extend(words::bars(&operation.operation_info));
+    // The error that ended it is told whole.
+    if let (None, Some(error)) = (
+        &operation.error,
+        words::last_error(&operation.operation_info.last_error),
+    ) {
+        facts.push(("Last error", Cell::styled(Style::Bad, error)));
+    }
     facts.extend([
         ("Attempt", attempt(operation).into()),
         ("Claims", words::claims(&operation.claims).into()),
