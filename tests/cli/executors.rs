@@ -70,3 +70,25 @@ async fn an_older_version_can_be_called() {
     let query = ["call", "storage.getImageInfo", "image=a", "--version", "1"];
     assert_eq!(daemon.run(&query).code, 2);
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_executor_that_is_away_is_told() {
+    let mut daemon = Daemon::start();
+    let client = connect(&daemon).await;
+    let attachment = client.attach(options(vec![method(1)]), Patient);
+    let attachment = attachment.await.unwrap();
+    let mut alerts = daemon.spawn(&["watch", "vm.*", "--after", "0"]);
+    daemon.json(&["call", "vm.login", "vm=a", "--id", "login"]);
+    assert!(alerts.stdout().any(|line| line.contains("started")));
+    let away = "Its executor agent is away; the attempt is kept until its lease ends.".to_owned();
+    assert!(!daemon.run(&["show", "login"]).lines().contains(&away));
+    drop((attachment, client));
+    daemon.kill_and_start();
+    let shown = daemon.run(&["show", "login"]).lines();
+    assert!(shown.contains(&away), "{shown:#?}");
+    let tasks = daemon.run(&["tasks", "login"]).lines();
+    assert_eq!(
+        tasks[1],
+        r#"login vm.login running Its executor is away {"vm":"a"}"#
+    );
+}
