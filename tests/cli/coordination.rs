@@ -278,7 +278,7 @@ fn executors_and_delays_are_waited_for() {
     daemon.kill_and_start();
     has(
         &show(&daemon, "next"),
-        &["Waits for: an executor; none that carries out its method is attached"],
+        &["Waits for: an executor; none that carries out its method is attached and takes work"],
     );
     let executors = daemon.json(&["executors"]);
     let names = executors.as_array().unwrap().iter();
