@@ -3,6 +3,7 @@
 
 mod defaults;
 mod executors;
+mod fault_words;
 mod parse;
 
 use serde::{Deserialize, Serialize};

@@ -6,6 +6,7 @@ mod completions;
 mod coordination;
 mod demo;
 mod errors;
+mod executors;
 mod following;
 mod journal;
 mod listing;

@@ -14,7 +14,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::oneshot;
 use tokio::time::timeout;
 
-use super::show;
+use super::show::{self, Surroundings};
 use super::watch::line;
 use crate::cli::arguments::JournalArguments;
 use crate::cli::error::CliError;
@@ -159,7 +159,9 @@ fn show_some(
     let mut is_missing = false;
     if let Some(id) = &which.operation {
         match journal.operation(id) {
-            Ok(Some(operation)) => output.show(&operation, || show::lines(&operation, None))?,
+            Ok(Some(operation)) => output.show(&operation, || {
+                show::lines(&operation, &Surroundings::default())
+            })?,
             Ok(None) => is_missing = true,
             Err(sentence) => note(&format!("The record of {id} cannot be read: {sentence}.")),
         }

@@ -1,10 +1,10 @@
 //! `show`: the whole record of an operation.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use opstead_client::Client;
 use opstead_client::schema::params::{OperationsListParams, PAGE_SIZE_MOST};
 use opstead_client::schema::{Dependency, Operation, OperationInfo, OperationState, Timestamp};
+use opstead_client::{Client, Error};
 
 use crate::cli::arguments::ShowArguments;
 use crate::cli::connection::connect;
@@ -21,16 +21,63 @@ use crate::cli::words;
 /// How an operation's children stand, as far as they are kept.
 pub(super) type Children = BTreeMap<String, (OperationState, OperationInfo)>;
 
+/// What a record does not tell of itself, as far as it is known.
+#[derive(Debug, Default)]
+pub(super) struct Surroundings {
+    /// How its children stand.
+    children: Option<Children>,
+    /// Whether its executor is away, for which the attempt is kept.
+    is_executor_away: bool,
+}
+
 pub(super) async fn run(arguments: ShowArguments) -> Result<Exit, CliError> {
     let output = Output::new(arguments.daemon.json);
     let client = connect(&arguments.daemon).await?;
     let operation = client.operation(arguments.id).await?;
-    let children = match output.is_json() || operation.spawned_tasks.is_empty() {
-        true => None,
-        false => Some(children(&client, &operation.id).await?),
+    let surroundings = match output.is_json() {
+        true => Surroundings::default(),
+        false => surroundings(&client, &operation).await?,
     };
-    output.show(&operation, || lines(&operation, children.as_ref()))?;
+    output.show(&operation, || lines(&operation, &surroundings))?;
     Ok(Exit::Done)
+}
+
+async fn surroundings(client: &Client, operation: &Operation) -> Result<Surroundings, CliError> {
+    let children = match operation.spawned_tasks.is_empty() {
+        true => None,
+        false => Some(children(client, &operation.id).await?),
+    };
+    let away = away(client, [operation]).await?;
+    Ok(Surroundings {
+        children,
+        is_executor_away: is_away(operation, &away),
+    })
+}
+
+/// The executors that are away, if any of these operations is carried out now.
+pub(super) async fn away(
+    client: &Client,
+    operations: impl IntoIterator<Item = &Operation>,
+) -> Result<BTreeSet<String>, Error> {
+    if !operations.into_iter().any(is_carried_out) {
+        return Ok(BTreeSet::new());
+    }
+    let executors = client.executors().await?.into_iter();
+    let away = executors.filter(|executor| !executor.attached);
+    Ok(away.map(|executor| executor.executor).collect())
+}
+
+/// Whether an operation is carried out by an executor that is away.
+pub(super) fn is_away(operation: &Operation, away: &BTreeSet<String>) -> bool {
+    let executor = operation.executor.as_ref();
+    is_carried_out(operation) && executor.is_some_and(|executor| away.contains(executor))
+}
+
+const fn is_carried_out(operation: &Operation) -> bool {
+    matches!(
+        operation.state,
+        OperationState::Running | OperationState::Canceling
+    )
 }
 
 async fn children(client: &Client, parent: &str) -> Result<Children, CliError> {
@@ -46,9 +93,15 @@ async fn children(client: &Client, parent: &str) -> Result<Children, CliError> {
         .collect())
 }
 
-/// A whole record; how its children stand where that is known.
-pub(super) fn lines(operation: &Operation, children: Option<&Children>) -> Vec<Line> {
+/// A whole record.
+pub(super) fn lines(operation: &Operation, surroundings: &Surroundings) -> Vec<Line> {
     let mut lines = facts(record(operation));
+    if surroundings.is_executor_away {
+        let executor = operation.executor.as_deref().unwrap_or_default();
+        let sentence =
+            format!("Its executor {executor} is away; the attempt is kept until its lease ends.");
+        lines.push(Line::default().and(Style::Waiting, sentence));
+    }
     if !operation.reasons.is_empty() {
         lines.push("Postponed: it starts by itself when what it waits for is done.".into());
         lines.extend(
@@ -69,6 +122,7 @@ pub(super) fn lines(operation: &Operation, children: Option<&Children>) -> Vec<L
     }
     if !operation.spawned_tasks.is_empty() {
         lines.push("Children:".into());
+        let children = surroundings.children.as_ref();
         lines.extend(operation.spawned_tasks.iter().map(|id| child(id, children)));
     }
     // After an error the result is that error.
@@ -127,6 +181,13 @@ fn record(operation: &Operation) -> Vec<(&'static str, Cell)> {
         ),
     ];
     facts.extend(words::bars(&operation.operation_info));
+    // The error that ended it is told whole.
+    if let (None, Some(error)) = (
+        &operation.error,
+        words::last_error(&operation.operation_info.last_error),
+    ) {
+        facts.push(("Last error", Cell::styled(Style::Bad, error)));
+    }
     facts.extend([
         ("Attempt", attempt(operation).into()),
         ("Claims", words::claims(&operation.claims).into()),
@@ -209,7 +270,11 @@ mod tests {
         };
         let child = (OperationState::Running, info);
         let children = Children::from([("child-1".to_owned(), child)]);
-        let lines = lines(&operation, Some(&children));
+        let surroundings = Surroundings {
+            children: Some(children),
+            ..Surroundings::default()
+        };
+        let lines = lines(&operation, &surroundings);
         let lines: Vec<String> = lines.iter().map(Line::text).collect();
         assert_eq!(
             lines.join("\n"),
