@@ -14,7 +14,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::oneshot;
 use tokio::time::timeout;
 
-use super::show;
+use super::show::{self, Surroundings};
 use super::watch::line;
 use crate::cli::arguments::JournalArguments;
 use crate::cli::error::CliError;
@@ -162,7 +162,7 @@ fn show_some(
         match journal.operation(id) {
             Ok(Some(operation)) => {
                 let below = Tree::alone(operation.clone()).lines(output.columns(), None);
-                output.show(&operation, || show::lines(&operation, below))?;
+                output.show(&operation, || show::lines(&operation, below, false))?;
             }
             Ok(None) => is_missing = true,
             Err(sentence) => note(&format!("The record of {id} cannot be read: {sentence}.")),

@@ -21,6 +21,16 @@ ATTACH = "executors.attach"
 # What is answered with a subscription, and how.
 PUSHING: dict[str, Any] = {SUBSCRIBE: Subscribed, ATTACH: Attached}
 NOTIFICATIONS = ("alert", "alertBookmark", "alertClosed", "assignment")
+# With this code the daemon refuses a request that is too large to be read.
+REQUEST_TOO_LARGE = -32007
+
+
+class Pending(NamedTuple):
+    """A call in flight."""
+
+    method: str
+    future: asyncio.Future[Any]
+    bytes: int
 
 
 # With this code the daemon refuses a request that is too large to be read.
