@@ -196,6 +196,16 @@ impl State {
                 faults.push(Fault::new(format!("/steps/{index}/name"), message));
                 continue;
             }
+            if let Some(taken) = register
+                .id
+                .as_ref()
+                .filter(|id| self.operation(id).is_some())
+            {
+                return Err(Refusal::IdReused {
+                    id: taken.clone(),
+                    differs: "parent",
+                });
+            }
             faults.extend(self.secret_faults(index, step));
             match self.new_operation(limits, register, now, place) {
                 Ok(operation) => steps.push(operation),
