@@ -298,6 +298,9 @@ impl State {
                 }
             }
             OperationState::Failed => {
+                if before.is_delayed() {
+                    self.operation_mut(sequence).unmet -= 1;
+                }
                 self.operation_mut(flow)
                     .course()
                     .failed_steps

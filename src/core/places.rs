@@ -38,6 +38,11 @@ impl Standing {
     pub(crate) fn is_held(self) -> bool {
         self.held
     }
+
+    /// Whether it waits for the delay before its next attempt.
+    pub(crate) fn is_delayed(self) -> bool {
+        self.state == OperationState::Waiting && self.due.is_some()
+    }
 }
 
 impl Operation {

@@ -44,7 +44,7 @@ pub enum Refusal {
     IdReused {
         /// The id.
         id: Arc<str>,
-        /// What differs: `method`, `version` or `kwargs`.
+        /// What differs: `method`, `version`, `kwargs`, or the `parent` of a step of a flow.
         differs: &'static str,
     },
     /// The lease is over, somebody else's, or none.

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use opstead_core::{
     Change, Command, Event, EventBody, Executed, Failure, InfoUpdate, Json, Lease, Moment,
-    Operation, OperationEvent, OperationState, Order, Purged, Reply, State, Steady, Verdict,
+    Operation, OperationEvent, Order, Purged, Reply, State, Steady, Verdict,
 };
 use tokio::sync::mpsc;
 

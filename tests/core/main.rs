@@ -6,7 +6,9 @@
 //! difference before you keep it.
 //!
 //! After every script the state is made again from the events alone, and from the records of every
-//! moment with the events after it; all of these must be the live one.
+//! moment with the events after it; all of these must be the live one. The log is also cut behind
+//! every event: what the events so far make and what its records make must be the same, for the
+//! same reasons, and go on in the same way. Of a long story only some moments are looked at.
 
 mod bytes;
 mod cost;
@@ -22,7 +24,7 @@ use std::path::Path;
 use opstead_core::{State, Time};
 
 use script::{Step, parse};
-use world::{World, assert_same, reopened};
+use world::{World, assert_goes_on_alike, assert_same, reopened};
 
 #[test]
 fn golden_scripts() {
@@ -57,6 +59,15 @@ fn golden_scripts() {
     );
 }
 
+/// Of a log that is not short so many moments are looked at.
+const CUTS_OF_LONG: usize = 12;
+
+/// Whether the log can be looked at behind every event.
+fn is_short(world: &World) -> bool {
+    const SHORT: usize = 300;
+    world.log.len() <= SHORT
+}
+
 /// The script with what came out now.
 fn played(script: &str) -> String {
     let mut world = World::new();
@@ -75,14 +86,46 @@ fn played(script: &str) -> String {
     }
     let again = reopened(&[], &world.log);
     assert_same(&world.state, &again, world.now, "what all events make");
-    for moment in moments {
+    let every = if is_short(&world) {
+        1
+    } else {
+        moments.len().div_ceil(CUTS_OF_LONG)
+    };
+    for moment in moments.iter().step_by(every) {
         let (head, records) = (moment.head(), moment.records().collect::<Vec<_>>());
         let what = format!("what the records of {head} make");
-        assert_same(&moment, &reopened(&records, &[]), world.now, &what);
+        assert_same(moment, &reopened(&records, &[]), world.now, &what);
         let again = reopened(&records, &world.log[head as usize..]);
         assert_same(&world.state, &again, world.now, &what);
     }
+    assert_cuts_alike(&world);
     text
+}
+
+/// Cuts the log behind every event, of a long one behind some: a crash there changes nothing.
+fn assert_cuts_alike(world: &World) {
+    let is_short = is_short(world);
+    let every = if is_short {
+        1
+    } else {
+        world.log.len() / CUTS_OF_LONG
+    };
+    let mut replayed = State::new();
+    for (index, event) in world.log.iter().enumerate() {
+        replayed.apply(event);
+        if index % every != 0 {
+            continue;
+        }
+        let records = replayed.records().collect::<Vec<_>>();
+        let restored = reopened(&records, &[]);
+        let what = format!("what the records behind event {} make", index + 1);
+        assert_same(&replayed, &restored, world.now, &what);
+        assert_goes_on_alike(&replayed, &restored, world.now, &what);
+        if is_short {
+            let again = reopened(&records, &world.log[index + 1..]);
+            assert_same(&world.state, &again, world.now, &what);
+        }
+    }
 }
 
 /// Executes one command and writes down what came of it.
@@ -96,7 +139,8 @@ fn play(world: &mut World, command: &str) -> Vec<String> {
             for command in commands {
                 match parse(&command, world) {
                     Ok(Step::Order(order)) => results.push(world.run(order)),
-                    Ok(_) => panic!("> {command}\nonly orders can be repeated"),
+                    Ok(Step::FlowStep(step)) => world.add_step(*step),
+                    Ok(_) => panic!("> {command}\nonly orders and steps can be repeated"),
                     Err(error) => panic!("> {command}\n{error}"),
                 }
             }
@@ -114,6 +158,7 @@ fn play(world: &mut World, command: &str) -> Vec<String> {
 pub(crate) fn quiet(world: &mut World, step: Step) {
     match step {
         Step::Declare(method) => world.declare(method),
+        Step::FlowStep(step) => world.add_step(*step),
         Step::After(ms) => {
             world.now.steady.0 += ms;
             world.set_wall(Time(world.now.wall.0 + ms));

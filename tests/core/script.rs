@@ -2,13 +2,15 @@
 //!
 //! ```text
 //! method NAME [version=N] [query] [object=TEMPLATE] [claim=OPERATION:TYPE:ID]... [cancelable] [retry]
-//!     [weight=N] [RETRY] [timeout=MS] [holds]
+//!     [weight=N] [RETRY] [timeout=MS] [holds] [revertible] [secret=PATH]...
 //! attach EXECUTOR [capacity=N] [resume=ID]... [METHOD[@VERSION]]...   without methods: all there are
 //! detach EXECUTOR [keep=MS]
 //! capacity N
 //! register METHOD KWARGS [id=ID] [version=N] [claim=OPERATION:TYPE:ID]... [tag=TAG]... [weight=N]
 //!     [start=TIME] [before=TIME] [after=ID[:STATE,...]]... [RETRY] [lease=ID]
-//! cancel ID
+//! step NAME METHOD [KWARGS] [version=N] [requires=NAME,...] [RETRY]     of the flow that comes next
+//! flow NAME [id=ID] [tag=TAG]... [start=TIME] [before=TIME] [after=ID[:STATE,...]]... [lease=ID]
+//! cancel ID | retry ID | skip ID
 //! update ID MEMBERS [flush] [attempt=N]
 //! error ID CODE MESSAGE [attempt=N]
 //! complete ID [RESULT] [update=MEMBERS] [attempt=N]
@@ -17,14 +19,16 @@
 //! purge ID...
 //! after MS                                                the clocks go on
 //! wall TIME                                               the wall clock jumps
-//! limits [open=N] [claims=N] [tags=N] [errors=N] [after=N] [children=N]
+//! limits [open=N] [claims=N] [tags=N] [errors=N] [after=N] [children=N] [steps=N]
 //! repeat FROM..TO COMMAND                                 `#` in the command is the number
-//! reasons ID | operation ID | object NAME | objects [HEAD] | holders TYPE:ID
+//! reasons ID | operation ID | bound ID | object NAME | objects [HEAD] | holders TYPE:ID
 //! counts | settled | executors | methods | capacity | due | touched
 //! ```
 //!
 //! RETRY is `attempts=N [initial=MS] [factor=N] [max=MS]`, TIME is milliseconds from the beginning.
 //! A value with spaces is written as JSON. Without `attempt` a lease is that of the present attempt.
+
+mod flow;
 
 use std::sync::Arc;
 
@@ -32,7 +36,7 @@ use opstead_core::operation::LastError;
 use opstead_core::{
     After, Claim, ClaimOperation, ClaimTemplate, Declaration, Failure, InfoUpdate, Json, Lease,
     Limits, MethodKind, OnInterrupt, OperationInfo, OperationState, Order, Purged, Register,
-    Resource, Retry, Stage, Time, Verdict,
+    RegisterStep, Resource, Retry, Stage, Time, Verdict,
 };
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -43,6 +47,8 @@ use crate::world::World;
 pub(crate) enum Step {
     /// A method that executors can offer from here on.
     Declare(Declaration),
+    /// A step of the flow that is registered next.
+    FlowStep(Box<RegisterStep>),
     /// Something for the core to execute.
     Order(Order),
     /// Time passes, in milliseconds.
@@ -72,10 +78,11 @@ pub(crate) fn parse(line: &str, world: &World) -> Result<Step, String> {
     let mut words = Words::read(rest)?;
     let step = match command {
         "method" => Step::Declare(declaration(&mut words)?),
+        "step" => Step::FlowStep(Box::new(flow::step(&mut words)?)),
         "after" => Step::After(words.number("MS")?),
         "wall" => Step::Wall(Time(words.number("TIME")?)),
         "limits" => Step::Limits(limits(&mut words, world.limits)?),
-        "reasons" | "operation" | "object" | "holders" => {
+        "reasons" | "operation" | "bound" | "object" | "holders" => {
             Step::Query(command.to_owned(), words.next("name")?)
         }
         "capacity" if !words.plain.is_empty() => Step::Order(Order::SetCapacity {
@@ -104,11 +111,14 @@ fn order(command: &str, words: &mut Words, world: &World) -> Result<Order, Strin
             keep_ms: words.key_number("keep")?,
         },
         "register" => Order::Register(Box::new(register(words, world)?)),
-        "cancel" => {
-            let id = words.next("ID")?;
-            Order::Cancel {
-                ended: world.archive.get(&*id).cloned(),
-                id: id.into(),
+        "flow" => Order::RegisterFlow(Box::new(flow::flow(words, world)?)),
+        "cancel" | "retry" | "skip" => {
+            let id: Arc<str> = words.next("ID")?.into();
+            let ended = world.archive.get(&id).cloned();
+            match command {
+                "cancel" => Order::Cancel { id, ended },
+                "retry" => Order::RetryRevert { id, ended },
+                _ => Order::SkipRevert { id, ended },
             }
         }
         "update" => {
@@ -215,8 +225,8 @@ fn declaration(words: &mut Words) -> Result<Declaration, String> {
         retry: retry(words)?,
         attempt_timeout_ms: words.key_number("timeout")?,
         holds_schedule: words.flag("holds"),
-        revertible: false,
-        secrets: Vec::new(),
+        revertible: words.flag("revertible"),
+        secrets: std::iter::from_fn(|| words.key("secret").map(Arc::from)).collect(),
     })
 }
 
@@ -332,6 +342,7 @@ fn limits(words: &mut Words, mut limits: Limits) -> Result<Limits, String> {
         ("errors", &mut limits.non_fatal_errors),
         ("after", &mut limits.dependencies),
         ("children", &mut limits.children),
+        ("steps", &mut limits.flow_steps),
     ] {
         if let Some(number) = words.key_number::<usize>(key)? {
             *limit = number;

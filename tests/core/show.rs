@@ -173,6 +173,10 @@ fn operation_event(event: &OperationEvent) -> String {
             if request.weight() > 0 {
                 write!(line, ", weight {}", request.weight()).expect("a string takes all");
             }
+            if let Some(step) = request.step().filter(|step| !step.requires.is_empty()) {
+                let requires: Vec<_> = step.requires.iter().map(Cursor::to_string).collect();
+                write!(line, ", behind {}", requires.join(" ")).expect("a string takes all");
+            }
             line
         }
         Change::Postponed if event.state == OperationState::Scheduled => format!("{id}, scheduled"),
@@ -312,6 +316,13 @@ pub(crate) fn answer(world: &World, question: &str, about: &str) -> Vec<String> 
             Ok(known) => operation(known),
             Err(unknown) => vec![unknown],
         },
+        "bound" => match world.known(about) {
+            Ok(step) => vec![match state.bound(step, &step.request.kwargs) {
+                Ok(kwargs) => kwargs.as_str().to_owned(),
+                Err(error) => failure(&error),
+            }],
+            Err(unknown) => vec![unknown],
+        },
         "object" => state.object(about).iter().map(object).collect(),
         "objects" => state
             .objects_after(about, "")
@@ -429,6 +440,8 @@ fn operation(operation: &Operation) -> Vec<String> {
         }
         None => {}
     }
+    let stands = operation.failure().filter(|_| !operation.is_done());
+    lines.extend(stands.map(|why| format!("stands {}", failure(why))));
     lines.extend(
         operation
             .non_fatal_errors

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use opstead_core::checkpoint::Record;
 use opstead_core::{
     Command, Cursor, Declaration, Event, EventBody, Executed, Limits, Moment, Operation, Order,
-    Refusal, Reply, State, Time,
+    Refusal, RegisterStep, Reply, State, Time,
 };
 
 /// The core and its surroundings.
@@ -24,6 +24,8 @@ pub(crate) struct World {
     pub keeps_log: bool,
     methods: BTreeMap<(Arc<str>, u32), Arc<Declaration>>,
     ulids: Cell<u32>,
+    /// The steps of the flow that is registered next.
+    steps: Cell<Vec<RegisterStep>>,
     /// What the state had touched when somebody asked last.
     touched: Cell<u64>,
 }
@@ -39,6 +41,7 @@ impl World {
             keeps_log: true,
             methods: BTreeMap::new(),
             ulids: Cell::new(0),
+            steps: Cell::new(Vec::new()),
             touched: Cell::new(0),
         }
     }
@@ -132,6 +135,28 @@ impl World {
         format!("U{}", self.ulids.get())
     }
 
+    /// Tells the world of a step of the flow that is registered next.
+    pub(crate) fn add_step(&mut self, step: RegisterStep) {
+        self.steps.get_mut().push(step);
+    }
+
+    /// The steps of the flow that is registered now.
+    pub(crate) fn next_steps(&self) -> Vec<RegisterStep> {
+        self.steps.take()
+    }
+
+    /// The flow of that id that has ended, with its steps as listed.
+    pub(crate) fn ended_flow(&self, id: &str) -> Option<(Arc<Operation>, Vec<Arc<Operation>>)> {
+        let flow = self.archive.get(id).filter(|known| known.is_flow())?;
+        let is_step = |known: &&Arc<Operation>| {
+            let parent = known.subject.parent.as_ref();
+            known.is_step() && parent.is_some_and(|parent| parent.id == flow.subject.id)
+        };
+        let mut steps: Vec<_> = self.archive.values().filter(is_step).cloned().collect();
+        steps.sort_by_key(|step| step.subject.sequence);
+        Some((flow.clone(), steps))
+    }
+
     /// The state as records, as a checkpoint would keep them.
     pub(crate) fn records(&self) -> Vec<Record> {
         self.state.records().collect()
@@ -180,6 +205,26 @@ pub(crate) fn assert_same(live: &State, other: &State, now: Moment, what: &str) 
         );
         assert!(other.operation(id).is_some(), "{what} does not find {id}");
     }
+}
+
+/// Panics unless both states go on by themselves in the same way.
+pub(crate) fn assert_goes_on_alike(live: &State, other: &State, now: Moment, what: &str) {
+    const ROUNDS: usize = 4;
+    let goes_on = |state: &State| {
+        let mut state = state.clone();
+        let mut events = Vec::new();
+        for _ in 0..ROUNDS {
+            let order = Order::Continue;
+            let executed = state.execute(&Limits::default(), Command { now, order });
+            events.extend(executed.expect("nothing is refused to nobody").events);
+        }
+        events
+    };
+    let (left, right) = (goes_on(live), goes_on(other));
+    for (left, right) in left.iter().zip(&right) {
+        assert_eq!(left, right, "{what} goes on otherwise");
+    }
+    assert_eq!(left.len(), right.len(), "{what} goes on longer or shorter");
 }
 
 /// What a reply amounts to, in a word.

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use opstead_client::schema::params::{RegisterParams, TIMEOUT_MOST_MS};
 use opstead_client::schema::{
-    ErrorObject, Json, METHOD_NOT_FOUND, MethodDeclaration, MethodKind, OperationState,
+    ErrorObject, Json, METHOD_NOT_FOUND, MethodDeclaration, MethodKind, Operation, OperationState,
     Registration, method,
 };
 use opstead_client::{Client, Error};

@@ -14,7 +14,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::oneshot;
 use tokio::time::timeout;
 
-use super::show::{self, Surroundings};
+use super::show;
 use super::watch::line;
 use crate::cli::arguments::JournalArguments;
 use crate::cli::error::CliError;

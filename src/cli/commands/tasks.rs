@@ -149,7 +149,7 @@ fn lines(
 fn progress(operation: &Operation) -> String {
     match operation.reasons.is_empty() {
         true => words::progress(&operation.operation_info),
-        false => reasons::brief(operation),
+        false => reasons::brief(&operation.reasons, operation.start_at),
     }
 }
 

@@ -9,6 +9,7 @@ use crate::command::{Lease, Reply, Verdict};
 use crate::conditions::{Steady, Timer};
 use crate::event::{Change, Cursor, EventBody};
 use crate::failure::Failure;
+use crate::flow::Phase;
 use crate::operation::{
     DESCRIPTIONS, InfoUpdate, NonFatalError, OnInterrupt, Operation, OperationInfo, OperationState,
     Time,
@@ -102,8 +103,8 @@ impl State {
                 canceled(operation, &info)
             }
             // Nobody has asked it to stop.
-            Verdict::Canceled => attempt_failed(operation, &info, Failure::canceled(), now),
-            Verdict::Failed(failure) => attempt_failed(operation, &info, failure, now),
+            Verdict::Canceled => self.attempt_failed(operation, &info, Failure::canceled(), now),
+            Verdict::Failed(failure) => self.attempt_failed(operation, &info, failure, now),
         };
         let completes =
             matches!(&end, EventBody::Operation(event) if event.state == OperationState::Completed);
@@ -130,6 +131,40 @@ impl State {
             .get(&lease.sequence)
             .filter(|operation| operation.is_held() && operation.attempt == lease.attempt)
             .ok_or(Refusal::StaleLease)
+    }
+
+    /// What follows a failed attempt: another, or the end.
+    pub(super) fn attempt_failed(
+        &self,
+        operation: &Operation,
+        info: &OperationInfo,
+        failure: Failure,
+        since: Steady,
+    ) -> EventBody {
+        if operation.state == OperationState::Reverting {
+            return revert_failed(operation, info, failure);
+        }
+        let failures = operation.attempt - operation.interruptions;
+        // A flow that has failed or is canceled starts nothing any more.
+        let flow = self.flow_of(operation);
+        let goes_on = operation.state == OperationState::Running
+            && flow.is_none_or(|flow| flow.phase() == Phase::Forward);
+        let retry = operation
+            .request
+            .retry()
+            .filter(|retry| goes_on && failures < retry.max_attempts)
+            .filter(|_| failure.is_retryable());
+        let Some(retry) = retry else {
+            return failed(operation, info, failure);
+        };
+        let mut info = info.waiting_again();
+        info.last_error = (&failure).into();
+        let ms = retry.delay_ms(failures);
+        let change = Change::AttemptFailed {
+            failure,
+            delay: Timer { since, ms },
+        };
+        event(operation, OperationState::Waiting, info, change)
     }
 }
 
@@ -163,35 +198,6 @@ pub(super) fn interrupted(operation: &Operation) -> EventBody {
             Failure::executor_lost("its executor was lost while it ran"),
         ),
     }
-}
-
-/// What follows a failed attempt: another, or the end.
-pub(super) fn attempt_failed(
-    operation: &Operation,
-    info: &OperationInfo,
-    failure: Failure,
-    since: Steady,
-) -> EventBody {
-    if operation.state == OperationState::Reverting {
-        return revert_failed(operation, info, failure);
-    }
-    let failures = operation.attempt - operation.interruptions;
-    let retry = operation
-        .request
-        .retry()
-        .filter(|retry| operation.state == OperationState::Running && failures < retry.max_attempts)
-        .filter(|_| failure.is_retryable());
-    let Some(retry) = retry else {
-        return failed(operation, info, failure);
-    };
-    let mut info = info.waiting_again();
-    info.last_error = (&failure).into();
-    let ms = retry.delay_ms(failures);
-    let change = Change::AttemptFailed {
-        failure,
-        delay: Timer { since, ms },
-    };
-    event(operation, OperationState::Waiting, info, change)
 }
 
 /// Whether progress is worth an alert of its own already.

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use super::attempt::{attempt_failed, interrupted};
+use super::attempt::interrupted;
 use super::{cancel_requested, canceled, ended, event, failed, started};
 use crate::capacity::Reserve;
 use crate::command::Moment;
@@ -33,7 +33,7 @@ impl State {
             return Some(self.time_has_come(&self.operations[sequence], now));
         }
         if let Some((_, sequence)) = self.timers.get_min().filter(|(due, _)| *due <= now.steady) {
-            return Some(vec![timer_ended(&self.operations[sequence], now)]);
+            return Some(vec![self.timer_ended(&self.operations[sequence], now)]);
         }
         if let Some(operation) = self.given_up(now) {
             return Some(vec![interrupted(operation)]);
@@ -68,6 +68,16 @@ impl State {
             ));
         }
         events
+    }
+
+    /// A delay is over, or an attempt took too long.
+    fn timer_ended(&self, operation: &Operation, now: Moment) -> EventBody {
+        if operation.state == OperationState::Waiting {
+            let sequence = operation.subject.sequence;
+            return EventBody::DelayPassed { sequence };
+        }
+        let failure = Failure::attempt_timed_out(operation.timer().map_or(0, |timer| timer.ms));
+        self.attempt_failed(operation, &operation.info, failure, now.steady)
     }
 
     /// An operation without a place gets one, or ends because its claims can never be met. One that
@@ -240,16 +250,6 @@ fn canceled_with_parent(operation: &Operation) -> EventBody {
         OperationState::Running => cancel_requested(operation),
         _ => canceled(operation, &operation.info),
     }
-}
-
-/// A delay is over, or an attempt took too long.
-fn timer_ended(operation: &Operation, now: Moment) -> EventBody {
-    if operation.state == OperationState::Waiting {
-        let sequence = operation.subject.sequence;
-        return EventBody::DelayPassed { sequence };
-    }
-    let failure = Failure::attempt_timed_out(operation.timer().map_or(0, |timer| timer.ms));
-    attempt_failed(operation, &operation.info, failure, now.steady)
 }
 
 /// Why an operation ends that can never run beside what is outstanding now.

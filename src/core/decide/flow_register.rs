@@ -172,6 +172,14 @@ impl State {
                 faults.push(Fault::new(format!("/steps/{index}/name"), message));
                 continue;
             }
+            if let Some(id) = &register.id
+                && self.operation(id).is_some()
+            {
+                return Err(Refusal::IdReused {
+                    id: id.clone(),
+                    differs: "parent",
+                });
+            }
             match self.new_operation(limits, register, now, place) {
                 Ok(operation) => steps.push(operation),
                 Err(refusal) => faults.extend(faults_of_step(index, refusal)?),

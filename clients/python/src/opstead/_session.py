@@ -33,18 +33,6 @@ class Pending(NamedTuple):
     bytes: int
 
 
-# With this code the daemon refuses a request that is too large to be read.
-REQUEST_TOO_LARGE = -32007
-
-
-class Pending(NamedTuple):
-    """A call in flight."""
-
-    method: str
-    future: asyncio.Future[Any]
-    bytes: int
-
-
 class Delivery(NamedTuple):
     """One notification of a subscription, as it came."""
 
