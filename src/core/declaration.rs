@@ -5,7 +5,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use crate::conditions::{Retry, is_default};
-use crate::json::Json;
+use crate::json::{Json, steps};
 use crate::operation::{ClaimOperation, OnInterrupt};
 use crate::refusal::{Fault, Refusal};
 use crate::template::{kwargs_of, name_fault};
@@ -105,6 +105,24 @@ impl Declaration {
         self.name.split('.').next().unwrap_or_default()
     }
 
+    /// Secret kwargs that are taken from results of other steps. These are shown to everybody, so that
+    /// is not allowed.
+    pub fn secret_results(&self, kwargs: &Json) -> Vec<Fault> {
+        // One within the other, whichever is the larger.
+        let meets = |place: &str, secret: &Arc<str>| {
+            let mut both = steps(place).zip(steps(secret));
+            both.all(|(one, other)| one == other)
+        };
+        let taken = kwargs.results().unwrap_or_default().into_iter();
+        let secret = taken.filter(|taken| self.secrets.iter().any(|one| meets(&taken.place, one)));
+        secret
+            .map(|taken| {
+                let message = "is a secret: it cannot be taken from a result, which is shown";
+                Fault::new(format!("/kwargs{}", taken.place), message)
+            })
+            .collect()
+    }
+
     /// Every template, and where it stands.
     fn templates(&self) -> impl Iterator<Item = (String, &Arc<str>)> {
         let claims = self.claims.iter().enumerate();
@@ -125,7 +143,7 @@ impl Declaration {
         };
         // Names are shown to everybody.
         let secrets = self.secrets.iter();
-        let mut secrets = secrets.filter_map(|path| crate::json::steps(path).next());
+        let mut secrets = secrets.filter_map(|path| steps(path).next());
         let shown = secrets.find(|secret| kwargs.contains(&&**secret))?;
         Some(format!(
             "{shown:?} is a secret and cannot be part of a name"

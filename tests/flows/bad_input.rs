@@ -27,13 +27,13 @@ fn refused() -> Vec<(Value, &'static [&'static str], &'static str)> {
         (flow(json!([b])), &["/steps/0/requires/0"], "\"a\""),
         (
             flow(json!([step("a", "agent.make", &["b"]), b])),
-            &["/steps"],
-            "a",
+            &["/steps/0/requires"],
+            "in a circle: a",
         ),
         (
             flow(json!([step("a", "agent.make", &["a"])])),
-            &["/steps"],
-            "a",
+            &["/steps/0/requires"],
+            "in a circle: a",
         ),
         (
             flow(json!([step("", "agent.make", &[])])),
@@ -58,12 +58,12 @@ fn refused() -> Vec<(Value, &'static [&'static str], &'static str)> {
         ),
         (
             taking(json!({"x": {"$result": "c"}})),
-            &["/steps/1/kwargs/x/$result"],
+            &["/steps/1/kwargs/x"],
             "\"c\"",
         ),
         (
             taking(json!({"x": {"$result": 5}})),
-            &["/steps/1/kwargs/x/$result"],
+            &["/steps/1/kwargs/x"],
             "string",
         ),
         (
@@ -73,7 +73,7 @@ fn refused() -> Vec<(Value, &'static [&'static str], &'static str)> {
         ),
         (
             taking(json!({"x": [{"$result": "a#no/slash"}]})),
-            &["/steps/1/kwargs/x/0/$result"],
+            &["/steps/1/kwargs/x/0"],
             "pointer",
         ),
         // All at once.

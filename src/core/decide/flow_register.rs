@@ -10,7 +10,7 @@ use super::{Answer, Decision};
 use crate::command::{Moment, Register, RegisterFlow, RegisterStep, Registration, Reply};
 use crate::conditions::{Conditions, Step};
 use crate::event::{Change, Cursor, EventBody, OperationEvent};
-use crate::json::{Json, steps as path};
+use crate::json::Json;
 use crate::operation::{
     ClaimOperation, OnInterrupt, Operation, OperationInfo, OperationState, Parent, Request,
     Resource, Stage, Subject,
@@ -31,8 +31,11 @@ impl State {
     ) -> Result<Decision, Refusal> {
         let head = head(&asked);
         check_names(limits, &head)?;
-        let requires = check_steps(limits, &asked)?;
-        if let Some(registration) = self.flow_registered_before(&asked, &requires, now)? {
+        let mut faults = Vec::new();
+        let requires = check_steps(limits, &asked, &mut faults)?;
+        if faults.is_empty()
+            && let Some(registration) = self.flow_registered_before(&asked, &requires, now)?
+        {
             return Ok(Decision::reply(Reply::Registered(registration)));
         }
         if self.operations.len() + asked.steps.len() >= limits.open_operations {
@@ -43,7 +46,12 @@ impl State {
         }
         let failed = self.failed_dependency(&head)?;
         let mut flow = self.new_flow(limits, &head, now)?;
-        let steps = self.new_steps(limits, &asked, &flow, requires, now)?;
+        let steps = self.new_steps(limits, &asked, &flow, now, &mut faults)?;
+        if !faults.is_empty() {
+            return Err(Refusal::Invalid { faults });
+        }
+        self.check_ids(&steps)?;
+        let steps = self.with_requirements(&asked, &flow, steps, requires)?;
         set_claims(&mut flow, &steps);
         self.condition(&mut flow);
         if flow.place() != 0 && failed.is_none() {
@@ -95,36 +103,6 @@ impl State {
         })
     }
 
-    /// Secrets are not taken from results, which everybody can read.
-    fn secret_faults(&self, index: usize, step: &RegisterStep) -> Vec<Fault> {
-        let Some(declaration) = self.declaration(&step.method_name, step.version) else {
-            return Vec::new();
-        };
-        // One within the other, whichever is the larger.
-        let meets = |place: &str, secret: &Arc<str>| {
-            place.is_empty()
-                || path(place)
-                    .zip(path(secret))
-                    .all(|(one, other)| one == other)
-        };
-        let taken = step.kwargs.results().unwrap_or_default().into_iter();
-        taken
-            .filter(|taken| {
-                declaration
-                    .secrets
-                    .iter()
-                    .any(|secret| meets(&taken.place, secret))
-            })
-            .map(|taken| {
-                let pointer = format!("/steps/{index}/kwargs{}", taken.place);
-                Fault::new(
-                    pointer,
-                    "is a secret: it cannot be taken from a result, which is shown",
-                )
-            })
-            .collect()
-    }
-
     fn new_flow(
         &self,
         limits: &Limits,
@@ -170,16 +148,15 @@ impl State {
         Ok(Operation::new(subject.into(), request.into(), state, info))
     }
 
-    /// The steps as operations, or everything that is wrong with any of them.
+    /// The steps as operations; everything that is wrong with any of them is added to the faults.
     fn new_steps(
         &self,
         limits: &Limits,
         asked: &RegisterFlow,
         flow: &Operation,
-        requires: Requires,
         now: Moment,
+        faults: &mut Vec<Fault>,
     ) -> Result<Vec<Operation>, Refusal> {
-        let mut faults = Vec::new();
         let mut steps = Vec::with_capacity(asked.steps.len());
         let parent = Arc::new(Parent {
             sequence: flow.subject.sequence,
@@ -191,30 +168,42 @@ impl State {
                 parent: Some(parent.clone()),
             };
             let register = step_register(asked, step, &flow.subject.id);
+            if name_fault(&step.name).is_some() {
+                continue;
+            }
             if name_fault(register.id.as_deref().unwrap_or_default()).is_some() {
                 let message = "the step's id, <flow id>.<name>, must have at most 200 characters";
                 faults.push(Fault::new(format!("/steps/{index}/name"), message));
                 continue;
             }
-            if let Some(taken) = register
-                .id
-                .as_ref()
-                .filter(|id| self.operation(id).is_some())
-            {
-                return Err(Refusal::IdReused {
-                    id: taken.clone(),
-                    differs: "parent",
-                });
-            }
-            faults.extend(self.secret_faults(index, step));
             match self.new_operation(limits, register, now, place) {
                 Ok(operation) => steps.push(operation),
                 Err(refusal) => faults.extend(faults_of_step(index, refusal)?),
             }
         }
-        if !faults.is_empty() {
-            return Err(Refusal::Invalid { faults });
+        Ok(steps)
+    }
+
+    /// Refuses steps whose ids other operations have.
+    fn check_ids(&self, steps: &[Operation]) -> Result<(), Refusal> {
+        let mut ids = steps.iter().map(|step| &step.subject.id);
+        match ids.find(|id| self.operation(id).is_some()) {
+            Some(taken) => Err(Refusal::IdReused {
+                id: taken.clone(),
+                differs: "parent",
+            }),
+            None => Ok(()),
         }
+    }
+
+    /// The steps with what they require; the last of their registration.
+    fn with_requirements(
+        &self,
+        asked: &RegisterFlow,
+        flow: &Operation,
+        mut steps: Vec<Operation>,
+        requires: Requires,
+    ) -> Result<Vec<Operation>, Refusal> {
         let requires = ordered(&steps, requires)?;
         for (index, (step, requires)) in steps.iter_mut().zip(requires).enumerate() {
             let asked = &asked.steps[index];
@@ -295,7 +284,14 @@ fn faults_of_step(index: usize, refusal: Refusal) -> Result<Vec<Fault>, Refusal>
                 message: fault.message,
             })
             .collect()),
-        Refusal::MethodUnknown { .. } => at("/methodName", refusal.to_string()),
+        Refusal::MethodUnknown { version, .. } => {
+            let member = if version.is_some() {
+                "/version"
+            } else {
+                "/methodName"
+            };
+            at(member, refusal.to_string())
+        }
         Refusal::WeightTooLarge { weight, capacity } => {
             let message =
                 format!("its weight of {weight} is over the whole capacity of {capacity}");
@@ -308,7 +304,11 @@ fn faults_of_step(index: usize, refusal: Refusal) -> Result<Vec<Fault>, Refusal>
 
 /// Checks names and references. Returns what each step requires, asked for or because it takes a
 /// result.
-fn check_steps(limits: &Limits, asked: &RegisterFlow) -> Result<Requires, Refusal> {
+fn check_steps(
+    limits: &Limits,
+    asked: &RegisterFlow,
+    faults: &mut Vec<Fault>,
+) -> Result<Requires, Refusal> {
     if asked.steps.is_empty() {
         return Err(invalid(Fault::new("/steps", "must have at least one step")));
     }
@@ -317,7 +317,6 @@ fn check_steps(limits: &Limits, asked: &RegisterFlow) -> Result<Requires, Refusa
         let message = format!("must have at most {limit} steps");
         return Err(invalid(Fault::new("/steps", message)));
     }
-    let mut faults = Vec::new();
     if let Some(message) = name_fault(&asked.name) {
         faults.push(Fault::new("/name", message));
     }
@@ -345,13 +344,9 @@ fn check_steps(limits: &Limits, asked: &RegisterFlow) -> Result<Requires, Refusa
     }
     let mut requires = Requires::with_capacity(asked.steps.len());
     for (index, step) in asked.steps.iter().enumerate() {
-        requires.push(references(index, step, &indices, &mut faults));
+        requires.push(references(index, step, &indices, faults));
     }
-    if faults.is_empty() {
-        Ok(requires)
-    } else {
-        Err(Refusal::Invalid { faults })
-    }
+    Ok(requires)
 }
 
 /// The steps that a step names, in `requires` or by taking their results.
@@ -366,11 +361,10 @@ fn references(
         named.push((format!("/steps/{index}/requires/{at}"), other.to_string()));
     }
     match step.kwargs.results() {
-        Ok(taken) => named.extend(
-            taken
-                .into_iter()
-                .map(|taken| (format!("/steps/{index}/kwargs{}", taken.place), taken.step)),
-        ),
+        Ok(taken) => named.extend(taken.into_iter().map(|taken| {
+            let pointer = format!("/steps/{index}/kwargs{}", taken.place);
+            (pointer, taken.step)
+        })),
         Err(found) => faults.extend(found.into_iter().map(|fault| Fault {
             pointer: format!("/steps/{index}/kwargs{}", fault.pointer),
             message: fault.message,

@@ -59,10 +59,9 @@ impl Loop {
             return Ok(Vec::new());
         };
         let mut steps = Vec::new();
-        for step in &flow.steps {
-            // One that is not found makes it another flow.
-            let id = format!("{id}.{}", step.name);
-            steps.extend(self.ended(&id, draft)?);
+        for id in ended.spawned() {
+            // One that was dismissed by itself is missing, and the flow then another.
+            steps.extend(self.ended(id, draft)?);
         }
         flow.ended = Some((ended.clone(), steps.clone()));
         Ok(if steps.is_empty() { vec![ended] } else { steps })
@@ -76,7 +75,14 @@ impl Loop {
     ) -> Result<(), EngineError> {
         let mut faults = Vec::new();
         for (index, (step, checked)) in flow.steps.iter_mut().zip(checked).enumerate() {
-            match self.settle_step(step, checked) {
+            let declaration = self.state.declaration(&step.method_name, step.version);
+            let taken =
+                declaration.map_or_else(Vec::new, |known| known.secret_results(&step.kwargs));
+            let settled = match taken.is_empty() {
+                true => self.settle_step(step, checked),
+                false => Err(taken),
+            };
+            match settled {
                 Ok(Some(Sealed { shown, text })) => {
                     step.kwargs = shown;
                     step.sealed = Some(text);

@@ -43,7 +43,11 @@ impl Loop {
         match request.step() {
             Some(step) if step.takes_results => {
                 let bound = self.state.bound(operation, &kwargs)?;
-                self.check_bound(operation, &bound).map(|()| bound)
+                // What is to be undone is told as it was meant to be done.
+                if operation.state != OperationState::Reverting {
+                    self.check_bound(operation, &bound)?;
+                }
+                Ok(bound)
             }
             _ => Ok(kwargs),
         }
