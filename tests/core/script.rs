@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! method NAME [version=N] [query] [object=TEMPLATE] [claim=OPERATION:TYPE:ID]... [cancelable] [retry]
-//!     [weight=N] [RETRY] [timeout=MS] [holds] [revertible] [secret=PATH]...
+//!     [weight=N] [RETRY] [timeout=MS] [holds] [revertible]
 //! attach EXECUTOR [capacity=N] [resume=ID]... [METHOD[@VERSION]]...   without methods: all there are
 //! detach EXECUTOR [keep=MS]
 //! capacity N
@@ -226,7 +226,7 @@ fn declaration(words: &mut Words) -> Result<Declaration, String> {
         attempt_timeout_ms: words.key_number("timeout")?,
         holds_schedule: words.flag("holds"),
         revertible: words.flag("revertible"),
-        secrets: std::iter::from_fn(|| words.key("secret").map(Arc::from)).collect(),
+        secrets: Vec::new(),
     })
 }
 
