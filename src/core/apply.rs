@@ -102,7 +102,6 @@ impl State {
     }
 
     /// What an event does to the operation itself.
-    #[expect(clippy::too_many_lines, reason = "one table of all that can happen")]
     fn change(&mut self, sequence: Cursor, change: &Change, time: Time) {
         let operation = self.operation_mut(sequence);
         match change {
