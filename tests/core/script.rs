@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! method NAME [version=N] [query] [object=TEMPLATE] [claim=OPERATION:TYPE:ID]... [cancelable] [retry]
-//!     [weight=N] [RETRY] [timeout=MS] [holds] [revertible] [secret=PATH]...
+//!     [weight=N] [RETRY] [timeout=MS] [holds] [revertible]
 //! attach EXECUTOR [capacity=N] [resume=ID]... [METHOD[@VERSION]]...   without methods: all there are
 //! detach EXECUTOR [keep=MS]
 //! capacity N
@@ -48,7 +48,7 @@ pub(crate) enum Step {
     /// A method that executors can offer from here on.
     Declare(Declaration),
     /// A step of the flow that is registered next.
-    FlowStep(Box<RegisterStep>),
+    AddStep(Box<RegisterStep>),
     /// Something for the core to execute.
     Order(Order),
     /// Time passes, in milliseconds.
@@ -78,7 +78,7 @@ pub(crate) fn parse(line: &str, world: &World) -> Result<Step, String> {
     let mut words = Words::read(rest)?;
     let step = match command {
         "method" => Step::Declare(declaration(&mut words)?),
-        "step" => Step::FlowStep(Box::new(flow::step(&mut words)?)),
+        "step" => Step::AddStep(Box::new(flow::step(&mut words)?)),
         "after" => Step::After(words.number("MS")?),
         "wall" => Step::Wall(Time(words.number("TIME")?)),
         "limits" => Step::Limits(limits(&mut words, world.limits)?),
@@ -226,7 +226,7 @@ fn declaration(words: &mut Words) -> Result<Declaration, String> {
         attempt_timeout_ms: words.key_number("timeout")?,
         holds_schedule: words.flag("holds"),
         revertible: words.flag("revertible"),
-        secrets: std::iter::from_fn(|| words.key("secret").map(Arc::from)).collect(),
+        secrets: Vec::new(),
     })
 }
 

@@ -47,6 +47,7 @@ impl State {
         if !faults.is_empty() {
             return Err(Refusal::Invalid { faults });
         }
+        self.check_ids(&steps)?;
         let steps = self.with_requirements(&asked, &flow, steps, requires)?;
         set_claims(&mut flow, &steps);
         self.condition(&mut flow);
@@ -186,6 +187,18 @@ impl State {
             }
         }
         Ok(steps)
+    }
+
+    /// Refuses steps whose ids other operations have.
+    fn check_ids(&self, steps: &[Operation]) -> Result<(), Refusal> {
+        let mut ids = steps.iter().map(|step| &step.subject.id);
+        match ids.find(|id| self.operation(id).is_some()) {
+            Some(taken) => Err(Refusal::IdReused {
+                id: taken.clone(),
+                differs: "parent",
+            }),
+            None => Ok(()),
+        }
     }
 
     /// The steps with what they require; the last of their registration.
