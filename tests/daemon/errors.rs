@@ -166,7 +166,7 @@ async fn json_rpcs_own_codes() {
             json!({"methodName": "diagnostic.noop", "version": 2}),
             -32601,
         ),
-        ("flows.register", json!({}), -32601),
+        ("flows.nonsense", json!({}), -32601),
         ("operations.register", json!({}), -32602),
         (
             "operations.register",
