@@ -75,7 +75,6 @@ async fn dependents_start_or_are_skipped() {
     for (after, code) in [
         (json!([{"id": "nobody"}]), 1002),
         (json!([{"id": "cleanup", "states": ["running"]}]), -32602),
-        (json!([{"id": "cleanup", "states": ["running"]}]), -32602),
         (json!([{"id": "cleanup", "when": "done"}]), -32602),
     ] {
         let params = json!({"methodName": "diagnostic.noop", "after": after});
