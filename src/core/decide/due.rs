@@ -44,8 +44,23 @@ impl State {
         if let Some(flow) = self.flows_due.get_min() {
             return Some(self.flow_goes_on(&self.operations[flow]));
         }
-        let next = self.next_revert(now).or_else(|| self.next_start(now));
-        next.map(|event| vec![event])
+        self.next_attempt(now).map(|event| vec![event])
+    }
+
+    /// What is handed to an executor next: of starts and reverts whose turn it is first.
+    fn next_attempt(&self, now: Moment) -> Option<EventBody> {
+        let start = self.next_start(now);
+        let Some((turn, executor)) = self.next_revert() else {
+            return start;
+        };
+        match &start {
+            Some(EventBody::Operation(event))
+                if self.turn(&self.operations[&event.subject.sequence]) < turn =>
+            {
+                start
+            }
+            _ => Some(self.revert(turn, executor, now)),
+        }
     }
 
     /// The moment has come that a scheduled or waiting operation was looking to.
@@ -122,6 +137,7 @@ impl State {
         let executor = executor.ok()?;
         let fits = self.capacity.fits(LAST, weight);
         let is_next = self.next_on(executor, self.most()).is_none()
+            && self.revert_on(executor).is_none()
             && (weight == 0 || self.capacity.reserve.is_some() || !self.is_any_ready());
         (fits && is_next).then_some(executor)
     }
