@@ -3,6 +3,7 @@
 
 mod defaults;
 mod executors;
+mod fault_words;
 mod flows;
 mod parse;
 

@@ -188,6 +188,9 @@ pub struct CallArguments {
     /// A word of your own to find the operation by; can be repeated
     #[arg(long = "tag", value_name = "TAG")]
     pub(super) tags: Vec<String>,
+    /// Of the method; the highest declared if left out
+    #[arg(long, value_name = "N")]
+    pub(super) version: Option<u32>,
     /// Follow the operation to its end; Ctrl-C leaves it running
     #[arg(long)]
     pub(super) wait: bool,

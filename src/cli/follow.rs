@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use opstead_client::schema::{Operation, OperationInfo, Registration};
+use opstead_client::schema::{AlertEvent, LastError, Operation, OperationInfo, Registration};
 use opstead_client::{Client, Error, Filter, SubscribeOptions, Subscription};
 use tokio::time::timeout;
 
@@ -21,6 +21,8 @@ const AWAY: Duration = Duration::from_secs(60);
 pub(super) enum Sight<'a, T> {
     /// How far it is.
     Progress(&'a T),
+    /// An attempt is over, with this error or cut short, and another will follow.
+    Retrying(&'a LastError),
     /// The daemon is not there.
     Away,
 }
@@ -100,9 +102,15 @@ async fn next(
             Ok(Err(error)) => return Some(Err(error)),
             Err(_) => return None,
         };
+        if alert.operation_id.as_ref() != Some(&operation.id) {
+            continue;
+        }
+        // The record tells only of the last attempt.
+        if alert.event == AlertEvent::Retrying {
+            see(Sight::Retrying(&alert.operation_info.last_error));
+        }
         // What lies before the record was shown with it.
-        let known = alert.cursor <= operation.cursor;
-        if known || alert.operation_id.as_ref() != Some(&operation.id) {
+        if alert.cursor <= operation.cursor {
             continue;
         }
         if alert.state.is_some_and(|state| state.has_ended()) {

@@ -60,7 +60,7 @@ fn lines_of(reason: &Reason, start_at: Option<Timestamp>) -> Vec<String> {
         }
         (Cause::Executor, Some("queued")) => waits_for("its turn; nothing else is in its way"),
         (Cause::Executor, _) => {
-            waits_for("an executor; none that carries out its method is attached")
+            waits_for("an executor; none that carries out its method is attached and takes work")
         }
         (Cause::Version, _) => {
             waits_for("an executor with its version of the method; only others are offered")
@@ -129,7 +129,7 @@ mod tests {
             ),
             (
                 detailed(Cause::Executor, "", &[]),
-                "Waits for: an executor; none that carries out its method is attached",
+                "Waits for: an executor; none that carries out its method is attached and takes work",
             ),
             (
                 detailed(Cause::Executor, "busy", &[]),

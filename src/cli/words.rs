@@ -1,7 +1,7 @@
 //! Wire types in words for a person.
 
 use opstead_client::schema::{
-    Claim, Operation, OperationInfo, OperationState, Registration, Response, Timestamp,
+    Claim, LastError, Operation, OperationInfo, OperationState, Registration, Response, Timestamp,
 };
 
 use super::output::Style;
@@ -19,10 +19,11 @@ pub(super) fn registration(
 ) -> Vec<String> {
     let id = &registration.id;
     if registration.state.has_ended() {
-        return vec![format!(
-            "Registered before: {id} is {}.",
-            registration.state
-        )];
+        let line = match registration.existing {
+            true => format!("Registered before: {id} is {}.", registration.state),
+            false => format!("Registered: {id}"),
+        };
+        return vec![line];
     }
     let before = if registration.existing { " before" } else { "" };
     match registration.response {
@@ -52,6 +53,11 @@ pub(super) fn progress(info: &OperationInfo) -> String {
         text += &format!(": {}", info.stage_description);
     }
     text
+}
+
+/// The error that something reports of itself, if it does: `the disk is full (3001)`.
+pub(super) fn last_error(error: &LastError) -> Option<String> {
+    (error.code != 0).then(|| format!("{} ({})", error.message, error.code))
 }
 
 /// How far an operation is, as bars: its stages, and within them the one in progress.
@@ -133,7 +139,7 @@ pub(super) fn exactly(name: &str) -> String {
 #[cfg(test)]
 mod tests {
     use opstead_client::schema::{
-        Cause, LastError, OperationDescription, Percentage, Reason, Stage, empty_object,
+        Cause, OperationDescription, Percentage, Reason, Stage, empty_object,
     };
 
     use super::*;

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::event::Cursor;
 use crate::failure::Failure;
 use crate::operation::{Operation, OperationState, Request, Time};
+use crate::refusal::{Fault, Refusal};
 
 /// A moment of a clock that never jumps: milliseconds. It stands still while no daemon runs and
 /// goes on where the log has heard of it last, so what it is told to wait is waited at least.
@@ -121,6 +122,45 @@ impl Retry {
             delay *= self.factor;
         }
         delay.min(self.max_ms as f64) as u64
+    }
+}
+
+impl Retry {
+    /// Checks that every member is allowed; the error names all that are not. `pointer` says where
+    /// they stand.
+    pub fn check(&self, pointer: &str) -> Result<(), Refusal> {
+        let most = Self::MOST_MS;
+        let rules = [
+            (
+                self.max_attempts >= 1,
+                "maxAttempts",
+                "must be at least 1".to_owned(),
+            ),
+            (
+                self.factor >= 1.0 && self.factor.is_finite(),
+                "factor",
+                "must be at least 1".to_owned(),
+            ),
+            (
+                self.initial_ms <= self.max_ms,
+                "initialMs",
+                "must be at most maxMs".to_owned(),
+            ),
+            (
+                self.max_ms <= most,
+                "maxMs",
+                format!("must be at most {most}, a year"),
+            ),
+        ];
+        let broken = rules.into_iter().filter(|(holds, ..)| !holds);
+        let faults: Vec<_> = broken
+            .map(|(_, member, message)| Fault::new(format!("{pointer}/{member}"), message))
+            .collect();
+        if faults.is_empty() {
+            Ok(())
+        } else {
+            Err(Refusal::Invalid { faults })
+        }
     }
 }
 

@@ -15,6 +15,7 @@
 mod attempt;
 mod due;
 mod flow;
+mod flow_order;
 mod flow_register;
 mod object;
 mod register;

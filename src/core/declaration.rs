@@ -70,15 +70,22 @@ impl Declaration {
         if self.attempt_timeout_ms == Some(0) {
             blame("attemptTimeoutMs".to_owned(), "must be at least 1");
         }
+        let allowed = self.kwargs_schema.as_ref().and_then(AllowedKwargs::of);
         for (index, path) in self.secrets.iter().enumerate() {
-            if path.is_empty() || &**path == "/" {
+            let message = if path.is_empty() || &**path == "/" {
                 let message =
                     "must be a kwarg's name, or a JSON pointer to something in the kwargs";
-                blame(format!("secrets/{index}"), message);
+                Some(message.to_owned())
+            } else {
+                let mut kwargs = steps(path).take(1);
+                kwargs.find_map(|kwarg| allowed.as_ref()?.fault(&kwarg))
+            };
+            if let Some(message) = message {
+                blame(format!("secrets/{index}"), &message);
             }
         }
         for (member, template) in self.templates() {
-            if let Some(message) = self.template_fault(template) {
+            if let Some(message) = self.template_fault(template, allowed.as_ref()) {
                 blame(member, &message);
             }
         }
@@ -133,7 +140,7 @@ impl Declaration {
             .chain(claims)
     }
 
-    fn template_fault(&self, template: &str) -> Option<String> {
+    fn template_fault(&self, template: &str, allowed: Option<&AllowedKwargs>) -> Option<String> {
         if let Some(message) = name_fault(template) {
             return Some(message.to_owned());
         }
@@ -144,16 +151,60 @@ impl Declaration {
         // Names are shown to everybody.
         let secrets = self.secrets.iter();
         let mut secrets = secrets.filter_map(|path| steps(path).next());
-        let shown = secrets.find(|secret| kwargs.contains(&&**secret))?;
-        Some(format!(
-            "{shown:?} is a secret and cannot be part of a name"
-        ))
+        if let Some(shown) = secrets.find(|secret| kwargs.contains(&&**secret)) {
+            let message = format!("{shown:?} is a secret and cannot be part of a name");
+            return Some(message);
+        }
+        kwargs.iter().find_map(|kwarg| allowed?.fault(kwarg))
     }
 
     /// Whether anything is made from the kwargs.
     pub(crate) fn has_templates(&self) -> bool {
         let claims = self.claims.iter().map(|claim| &claim.id);
         claims.chain(&self.object).any(|text| text.contains('{'))
+    }
+}
+
+/// The most kwargs that a message lists.
+const MOST_NAMED: usize = 16;
+
+/// The kwargs of a schema that names all there can be.
+struct AllowedKwargs(Vec<String>);
+
+impl AllowedKwargs {
+    /// Of a schema with `additionalProperties: false`; nothing of one by which others may come.
+    fn of(schema: &Json) -> Option<Self> {
+        let schema: serde_json::Value = schema.parse().ok()?;
+        // Patterns allow names that are not listed, and in older drafts nothing counts beside $ref.
+        let is_open = ["patternProperties", "$ref"]
+            .iter()
+            .any(|keyword| schema.get(keyword).is_some());
+        if is_open || schema.get("additionalProperties")?.as_bool() != Some(false) {
+            return None;
+        }
+        let listed = schema.get("properties").and_then(|value| value.as_object());
+        Some(Self(
+            listed
+                .into_iter()
+                .flatten()
+                .map(|(name, _)| name.clone())
+                .collect(),
+        ))
+    }
+
+    /// What is wrong with the name of a kwarg that there cannot be: a slip there would show a
+    /// secret, or leave an operation without a name.
+    fn fault(&self, kwarg: &str) -> Option<String> {
+        let is_allowed = self.0.iter().any(|name| name == kwarg);
+        (!is_allowed).then(|| match self.0.is_empty() {
+            true => format!("{kwarg:?} is no kwarg of kwargsSchema, which allows none"),
+            false => {
+                let (named, others) = self.0.split_at(self.0.len().min(MOST_NAMED));
+                let others = if others.is_empty() { "" } else { " and others" };
+                let names = named.join(", ") + others;
+                format!("{kwarg:?} is no kwarg of kwargsSchema, which allows only {names}")
+            }
+        })
     }
 }
 

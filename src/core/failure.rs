@@ -114,6 +114,12 @@ impl Failure {
     pub fn canceled() -> Self {
         Self::new(Self::CANCELED, "canceled on request", "canceled", false)
     }
+
+    /// Its executor says that it is canceled, which nobody has asked for.
+    pub fn stopped() -> Self {
+        let message = "its executor stopped without being asked";
+        Self::new(Self::CANCELED, message, "canceled", false)
+    }
 }
 
 impl From<&Failure> for LastError {

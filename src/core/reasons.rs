@@ -160,7 +160,9 @@ impl State {
     ) -> Result<&Executor, (Cause, Option<&'static str>)> {
         let mut cause = Cause::Executor;
         let mut detail = None;
-        for executor in self.executors.values().filter(|executor| executor.attached) {
+        // Without any capacity it is about to leave, and offers nothing any more.
+        let offering = |executor: &&Executor| executor.attached && executor.capacity > 0;
+        for executor in self.executors.values().filter(offering) {
             for (name, offered) in &executor.offers {
                 if **name != *method {
                     continue;

@@ -47,8 +47,8 @@ pub enum Refusal {
         /// What differs: `method`, `version`, `kwargs`, or the `parent` of a step of a flow.
         differs: &'static str,
     },
-    /// The lease is over, or somebody else's.
-    #[error("the lease is over")]
+    /// The lease is over, somebody else's, or none.
+    #[error("not the lease of a running attempt of this executor")]
     StaleLease,
     /// The attempt that asks is being canceled.
     #[error("the operation that asks is being canceled")]

@@ -191,6 +191,11 @@ impl EngineHandle {
                 faults.push(Fault::new(&pointer, message));
             }
             faults.extend(method.check(&pointer).err().into_iter().flatten());
+            let capacity = self.capacity();
+            if method.weight > capacity {
+                let message = format!("{} is over the whole capacity of {capacity}", method.weight);
+                faults.push(Fault::new(format!("{pointer}/weight"), message));
+            }
             let subsystem = method.subsystem();
             if self.is_built_in(subsystem) {
                 let message = format!("{subsystem:?} is a built-in subsystem");

@@ -39,6 +39,7 @@ struct Shared {
     vault: Vault,
     built_in: HashSet<String>,
     query_timeout: Duration,
+    capacity: u32,
     executors: HashMap<String, Arc<dyn Executor>>,
     reader: Arc<dyn Reader>,
     latest: Mutex<Weak<Snapshot>>,
@@ -178,6 +179,7 @@ impl EngineHandle {
             vault: config.vault.clone(),
             built_in: built_in.collect(),
             query_timeout: config.query_timeout,
+            capacity: config.capacity,
             executors: executors.iter().flat_map(by_method).collect(),
             reader,
             latest: Mutex::new(Weak::new()),
@@ -381,6 +383,11 @@ impl EngineHandle {
     /// Executors outside of this process.
     pub(super) fn outside(&self) -> &Outside {
         &self.shared.outside
+    }
+
+    /// What the weights of all that runs may come to.
+    pub(super) fn capacity(&self) -> u32 {
+        self.shared.capacity
     }
 
     /// Whether a subsystem or executor is, or would be, within this process.

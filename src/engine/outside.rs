@@ -151,8 +151,16 @@ impl Outside {
             queries,
         };
         let before = self.inner().seated.insert(seat.executor.clone(), seated);
-        if let Some(before) = before {
-            before.outlet.close();
+        let executor = &*seat.executor;
+        match before {
+            Some(before) => {
+                tracing::info!(
+                    executor,
+                    "an executor attached in the place of another connection"
+                );
+                before.outlet.close();
+            }
+            None => tracing::info!(executor, "an executor attached"),
         }
         self.forget_queries(|asked| asked.executor != seat.executor);
     }
@@ -162,6 +170,12 @@ impl Outside {
         let was_seated = self.is_seated(seat);
         if was_seated {
             self.inner().seated.remove(&seat.executor);
+            let (executor, lease_ms) = (&*seat.executor, self.lease_ms);
+            tracing::info!(
+                executor,
+                lease_ms,
+                "an executor left; its attempts are kept"
+            );
         }
         self.forget_queries(|asked| asked != seat);
         was_seated

@@ -10,8 +10,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use opstead_core::{
-    Change, Command, EventBody, Executed, Failure, InfoUpdate, Json, Lease, Moment, Operation,
-    OperationEvent, Order, Purged, Reply, State, Steady, Verdict,
+    Change, Command, Event, EventBody, Executed, Failure, InfoUpdate, Json, Lease, Moment,
+    Operation, OperationEvent, Order, Purged, Reply, State, Steady, Verdict,
 };
 use tokio::sync::mpsc;
 
@@ -385,6 +385,13 @@ impl Loop {
     /// The one place from which alerts, replies and assignments leave. Alerts first: who has been
     /// answered finds in the log what the answer tells of.
     fn release(&mut self, block: &Arc<Block>, answers: Vec<Answer>) {
+        let lost = block.events.iter().filter(|event| is_lost(event)).count();
+        if lost > 0 {
+            tracing::info!(
+                lost,
+                "attempts are given up, whose executors did not come back"
+            );
+        }
         if !block.events.is_empty() {
             (self.observer)(block);
             self.handle.changes().published(block);
@@ -449,5 +456,17 @@ impl Loop {
             wall,
             steady: Steady(begin.0 + passed.as_millis() as u64),
         };
+    }
+}
+
+/// Whether an attempt is over because nobody carries it out any more.
+fn is_lost(event: &Event) -> bool {
+    let EventBody::Operation(event) = &event.body else {
+        return false;
+    };
+    match &event.change {
+        Change::Retrying => true,
+        Change::Failed(failure) => failure.code == Failure::EXECUTOR_LOST,
+        _ => false,
     }
 }

@@ -161,7 +161,20 @@ fn a_call_can_follow_others() {
         &show(&daemon, "next"),
         &["State skipped", &format!("Error: {skipped}")],
     );
-    let listed = daemon.run(&["list", "--state", "skipped"]).lines();
+    // A new one is skipped at once, and that is told as its end.
+    for options in [&[][..], &["--wait"]] {
+        let id = format!("late{}", options.len());
+        let call = ["call", "diagnostic.wait", "--id", &id, "--after", "first"];
+        let ran = daemon.run(&[&call[..], options].concat());
+        let told = [format!("Registered: {id}"), format!("Skipped: {skipped}")];
+        assert_eq!((ran.code, ran.lines()), (1, told.to_vec()));
+    }
+    let call = ["call", "diagnostic.wait", "--after", "first", "--json"];
+    let ran = daemon.run(&call);
+    assert_eq!((ran.code, &ran.document()["state"]), (1, &json!("skipped")));
+    let listed = daemon
+        .run(&["list", "--state", "skipped", "diagnostic.task.next"])
+        .lines();
     assert!(
         listed[1].starts_with("diagnostic.wait diagnostic.task.next skipped Never 2"),
         "{listed:?}"
@@ -246,17 +259,26 @@ fn executors_and_delays_are_waited_for() {
     assert!(alerts.stdout().any(|line| line.contains("retrying")));
     let shown = show(&daemon, "again");
     has(&shown, &["State waiting", "Attempt 1 of 3"]);
-    let delay = "Waits for: the delay before its next attempt, until 2";
-    assert!(
-        shown.iter().any(|line| line.starts_with(delay)),
-        "{shown:#?}"
-    );
+    for told in [
+        "Last error the program exited with status 1 (3103)",
+        "Waits for: the delay before its next attempt, until 2",
+    ] {
+        assert!(
+            shown.iter().any(|line| line.starts_with(told)),
+            "{told}: {shown:#?}"
+        );
+    }
+    // Who waits for it is told of the failed attempt.
+    let mut waiting = daemon.spawn(&["call", "exec.wrong", "--id", "again", "--wait"]);
+    let retrying = "Retrying: the program exited with status 1 (3103)";
+    assert!(waiting.stderr().any(|line| line == retrying));
+    drop(waiting);
 
     daemon.configure("");
     daemon.kill_and_start();
     has(
         &show(&daemon, "next"),
-        &["Waits for: an executor; none that carries out its method is attached"],
+        &["Waits for: an executor; none that carries out its method is attached and takes work"],
     );
     let executors = daemon.json(&["executors"]);
     let names = executors.as_array().unwrap().iter();

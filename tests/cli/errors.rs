@@ -109,6 +109,12 @@ fn a_wrong_token_is_77() {
     let mut blank = daemon.command(&over_tcp);
     let blank = Ran::of(blank.env("OPSTEAD_TOKEN", " "));
     refused(&blank, 77, "cannot read the token from OPSTEAD_TOKEN (");
+    // An empty variable is none; the socket needs none, and TCP says that it does.
+    for (arguments, code) in [(&["status"][..], 0), (&over_tcp, 77)] {
+        let mut empty = daemon.command(arguments);
+        let empty = empty.env("OPSTEAD_TOKEN", "").env("OPSTEAD_TOKEN_FILE", "");
+        assert_eq!(Ran::of(empty).code, code);
+    }
 
     let right = daemon.folder().join("data/admin.token");
     assert_eq!(run(with(right.to_str().unwrap())).code, 0);

@@ -6,6 +6,7 @@ mod completions;
 mod coordination;
 mod demo;
 mod errors;
+mod executors;
 mod flows;
 mod following;
 mod journal;

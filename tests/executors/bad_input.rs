@@ -68,11 +68,60 @@ fn wrong() -> Vec<(Value, &'static str)> {
             "/methods/0/object",
         ),
         (
+            with(json!({"secrets": ["pasword"], "kwargsSchema": closed()})),
+            "/methods/0/secrets/0",
+        ),
+        (
+            with(json!({"secrets": ["password", "/pasword/1"], "kwargsSchema": closed()})),
+            "/methods/0/secrets/1",
+        ),
+        (
+            with(json!({"object": "VM.{nope}", "kwargsSchema": closed()})),
+            "/methods/0/object",
+        ),
+        (
+            with(json!({"claims": [claim("vm", "{nope}")], "kwargsSchema": closed()})),
+            "/methods/0/claims/0/id",
+        ),
+        (with(json!({"weight": 10})), "/methods/0/weight"),
+        (
             with(json!({"retry": {"maxAttempts": 0, "initialMs": 1, "factor": 1, "maxMs": 1}})),
             "/methods/0/retry/maxAttempts",
         ),
         (with(json!({"summary": "x".repeat(70_000)})), "/methods/0"),
     ]
+}
+
+/// A schema that names all kwargs there can be.
+fn closed() -> Value {
+    json!({
+        "type": "object",
+        "properties": {"vm": {"type": "string"}, "password": {"type": "string"}},
+        "additionalProperties": false,
+    })
+}
+
+/// What a schema could still allow is not refused.
+#[tokio::test]
+async fn a_kwarg_that_a_schema_leaves_open_can_be_a_secret() {
+    let home = Home::new();
+    let daemon = home.start();
+    let mut session = daemon.connect().await;
+    let with = |members: Value| with(operation("vm.start"), members);
+    let listed = json!({"secrets": ["password"], "object": "VM.{vm}", "kwargsSchema": closed()});
+    let open = |schema: Value| json!({"secrets": ["key"], "kwargsSchema": schema});
+    let patterns = json!({"patternProperties": {"^k": {}}, "additionalProperties": false});
+    let methods = [
+        with(listed),
+        with(open(json!({"properties": {"vm": {}}}))),
+        with(open(patterns)),
+    ];
+    let number = |(index, method): (usize, Value)| {
+        crate::attached::with(method, json!({"version": index + 1}))
+    };
+    let methods: Vec<_> = methods.into_iter().enumerate().map(number).collect();
+    let params = json!({"executor": "agent", "methods": methods});
+    session.ok("executors.attach", params).await;
 }
 
 /// A schema that looks at a value twice as often with each of its references.

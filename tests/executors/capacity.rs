@@ -29,7 +29,7 @@ async fn an_executor_takes_no_more_than_its_capacity_and_nothing_when_it_is_0() 
     executor.complete(&second).await;
     // It leaves in order: nothing more is assigned, and another takes what is there.
     let waiting = register(&mut manager, "vm.scan", "c").await;
-    assert_eq!(waiting["reasons"][0]["cause"], "executor");
+    assert_eq!(waiting["reasons"], json!([{"cause": "executor"}]));
     let executors = manager.ok("executors.list", json!({})).await;
     let mut known = executors["executors"].as_array().unwrap().iter();
     let agent = known.find(|known| known["executor"] == "agent").unwrap();

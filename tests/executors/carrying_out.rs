@@ -123,9 +123,47 @@ async fn a_canceled_operation_is_canceled_once_its_executor_says_so() {
         assert_eq!(manager.done(id).await["state"], state);
     }
     register(&mut manager, "vm.start", "c").await;
-    executor.execute("c").await;
+    let lease = executor.execute("c").await;
     let error = manager.error("operations.cancel", json!({"id": "c"})).await;
     assert_eq!(error["data"]["reason"], "notCancelable");
+    // Nobody has asked, so it has failed.
+    executor
+        .say("executors.canceled", json!({"lease": lease}))
+        .await;
+    let done = manager.done("c").await;
+    assert_eq!(
+        (&done["state"], &done["error"]["code"]),
+        (&json!("failed"), &json!(2005))
+    );
+    assert_eq!(
+        done["error"]["message"],
+        "its executor stopped without being asked"
+    );
+}
+
+/// Of a lease that is over, of another executor's, and of what is none.
+#[tokio::test]
+async fn what_is_wrong_with_a_lease_is_told() {
+    let home = Home::new();
+    let daemon = home.start();
+    let mut executor = Attached::new(&daemon, "agent", json!([operation("vm.start")])).await;
+    let mut other = Attached::new(&daemon, "other", json!([operation("vm.other")])).await;
+    let mut manager = daemon.connect().await;
+    register(&mut manager, "vm.start", "a").await;
+    let lease = executor.execute("a").await;
+    let told = async |executor: &mut Attached, lease: &str| {
+        let params = json!({"lease": lease});
+        let error = executor.session.error("executors.complete", params).await;
+        assert_eq!(error["data"]["reason"], "staleLease");
+        assert_eq!(
+            error["message"],
+            "not the lease of a running attempt of this executor"
+        );
+    };
+    told(&mut other, &lease).await;
+    told(&mut executor, "none").await;
+    executor.complete(&lease).await;
+    told(&mut executor, &lease).await;
 }
 
 /// Protocol §7: with its lease an attempt registers children, which are listed.

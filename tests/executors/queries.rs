@@ -80,6 +80,9 @@ async fn a_query_that_nobody_can_answer_says_so() {
         error["data"]["reason"], "staleLease",
         "it was another's query"
     );
+    let params = json!({"queryId": "none", "result": 1});
+    let malformed = other.session.error("executors.answer", params).await;
+    assert_eq!(malformed["message"], error["message"]);
     // It leaves without an answer.
     drop(executor);
     let answer: Value = serde_json::from_str(&manager.answer(call).await).unwrap();

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from typing import Any, Literal, Optional
+from typing import Any, Literal, Optional, Union
 
 import pytest
 from attached import attached
 from conftest import Home
 
 import opstead
+from opstead._executor_task import stage_of
 
 
 @pytest.fixture
@@ -81,9 +82,48 @@ def test_reverts_that_are_none(executor: opstead.Executor) -> None:
     ):
         with pytest.raises(TypeError, match=f"does not take what t.create takes: .*{fault}"):
             executor.revert("t.create")(function)
+
+    def text(task: str, name: str, size: int = 1) -> None: ...
+
+    with pytest.raises(TypeError, match=r"annotated with .*str.*allowed is opstead\.Task"):
+        executor.revert("t.create")(text)
     executor.revert("t.create")(lambda _task, **anything: None)
     with pytest.raises(ValueError, match=r"t\.create is reverted twice in version 1"):
         executor.revert("t.create")
+
+
+def test_the_first_argument_is_the_task(executor: opstead.Executor) -> None:
+    def text(name: str, size: int) -> None: ...
+    def texts(names: list[str]) -> None: ...
+    def other(task: opstead.aio.Task) -> None: ...
+    async def looping(task: opstead.Task) -> None: ...
+
+    for function, fault in (
+        (text, r"name of .*text is annotated with .*str.*; .* allowed is opstead\.Task"),
+        (texts, r"names of .*texts is annotated with list\[str\]"),
+        (other, r"task of .*other is annotated with .*AsyncTask.* allowed is opstead\.Task"),
+        (looping, r"task of .*looping is annotated with .* allowed is opstead\.aio\.Task"),
+    ):
+        for schema in (None, {"type": "object"}):
+            with pytest.raises(TypeError, match=fault):
+                executor.method("t.method", kwargsSchema=schema)(function)
+
+    def anything(task: object) -> None: ...
+    def either(task: Union[opstead.Task, opstead.aio.Task]) -> None: ...
+
+    def untold(task: Any) -> None: ...
+
+    executor.method("t.untold")(untold)
+    executor.method("t.anything")(anything)
+    executor.method("t.either")(either)
+
+
+def test_a_stage_is_a_pair_or_as_it_is_read() -> None:
+    for stage in ((1, 3), [1, 3], {"number": 1, "total": 3}):
+        assert stage_of(stage) == {"number": 1, "total": 3}
+    for wrong in ((2, 1), (1,), 1, "12", (1.5, 2), (True, 2), {"number": 1}, {"done": 1, "of": 2}):
+        with pytest.raises(ValueError, match="allowed is \\(completed, total\\) or"):
+            stage_of(wrong)
 
 
 def test_a_schema_is_made_from_annotations(home: Home, executor: opstead.Executor) -> None:

@@ -4,6 +4,8 @@ once.
 
 from __future__ import annotations
 
+import asyncio
+import logging
 import threading
 from collections.abc import Iterator
 
@@ -110,10 +112,10 @@ def test_what_was_said_before_the_connection_was_lost_is_not_said_twice(
         running.join()
 
 
-def test_another_attempt_begins_when_the_one_before_has_ended_here(
+def test_another_attempt_begins_when_the_one_before_has_cleaned_up(
     home: Home, host: opstead.Host, executor: opstead.Executor
 ) -> None:
-    """The daemon gives an attempt up; the function does not know it yet."""
+    """The daemon gives an attempt up; the coroutine has yet to end."""
     home.kill()
     home.configure("[limits]\nlease_ms = 50\n")
     home.start()
@@ -123,14 +125,17 @@ def test_another_attempt_begins_when_the_one_before_has_ended_here(
     begun, told, go = threading.Semaphore(0), threading.Event(), threading.Event()
 
     @executor.method("t.waits", onInterrupt="retry")
-    def waits(task: opstead.Task) -> None:
+    async def waits(task: opstead.aio.Task) -> None:
         diary.append(f"{task.attempt} begins")
         begun.release()
-        if task.attempt == 1:
-            assert task.wait_until_canceled(NEVER)
-            told.set()
-            assert go.wait(NEVER)
-        diary.append(f"{task.attempt} ends")
+        try:
+            if task.attempt == 1:
+                await asyncio.Event().wait()
+        finally:
+            if task.attempt == 1:
+                told.set()
+                assert await asyncio.to_thread(go.wait, NEVER)
+            diary.append(f"{task.attempt} ends")
 
     try:
         with attached(executor, proxy.socket) as running, host.subscribe("t.*") as events:
@@ -188,6 +193,35 @@ def test_two_programs_of_one_name_do_not_drive_each_other_out(
             assert who() == "second"
         one.back()
         assert who() == "first"
+
+
+def test_who_is_driven_out_is_told_and_says_so_once(
+    home: Home, host: opstead.Host, proxy: Proxy, caplog: pytest.LogCaptureFixture
+) -> None:
+    first, second = opstead.Executor("test"), opstead.Executor("test")
+    begun, told = threading.Event(), threading.Event()
+
+    @first.method("t.waits")
+    def waits(task: opstead.Task) -> None:
+        begun.set()
+        if task.wait_until_canceled(NEVER):
+            told.set()
+
+    second.query("t.query")(lambda: None)
+    caplog.set_level(logging.INFO, "opstead.executor")
+    with attached(first, home.socket) as one:
+        id = host.t.waits().id
+        assert begun.wait(NEVER)
+        with attached(second, proxy.socket):
+            one.away()
+            error = host.waitForOperation(id, NEVER).error
+            assert error is not None
+            assert error.code == 2001
+            assert told.wait(NEVER)
+        one.back()
+    said = [record.getMessage() for record in caplog.records]
+    assert len([one for one in said if "another is attached" in one]) == 1
+    assert len([one for one in said if "is given up" in one]) == 1
 
 
 def test_a_daemon_that_is_not_there(home: Home, executor: opstead.Executor) -> None:

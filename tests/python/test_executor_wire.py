@@ -270,3 +270,65 @@ def test_a_revert_that_nobody_wrote_fails(daemon: Daemon, executor: opstead.Exec
     assert error["message"] == (
         "RuntimeError: this program has no @executor.revert for t.create in version 1"
     )
+
+
+def test_a_thread_that_is_given_up_does_not_hold_the_next_attempt_up(daemon: Daemon) -> None:
+    executor = opstead.Executor("test", capacity=1)
+    go, begun, told = threading.Event(), threading.Event(), []
+
+    @executor.method("t.sleeps")
+    def sleeps(task: opstead.Task) -> int:
+        if task.attempt == 1:
+            begun.set()
+            assert go.wait(NEVER)
+            told.append(task.canceled)
+        return task.attempt
+
+    with seated(daemon, executor) as peer:
+        peer.seat()
+        peer.assign("execute", attempt=1, methodName="t.sleeps", version=1, kwargs={})
+        assert begun.wait(NEVER)
+        # It takes too long.
+        peer.assign("cancel")
+        again = {"operationId": "o7.1", "attempt": 2, "methodName": "t.sleeps", "version": 1}
+        peer.assign("execute", "7.2", kwargs={}, **again)
+        assert peer.take("executors.complete") == {"lease": "7.2", "result": 2}
+        go.set()
+        # Of the first one nothing is heard any more.
+        peer.assign("execute", "8.3", kwargs={}, **{**again, "attempt": 3})
+        assert peer.take("executors.complete") == {"lease": "8.3", "result": 3}
+    assert told == [True]
+
+
+def test_a_query_whose_answer_is_refused_is_answered_so(
+    daemon: Daemon, executor: opstead.Executor
+) -> None:
+    executor.query("t.much")(lambda: "x" * 1000)
+
+    with seated(daemon, executor) as peer:
+        peer.seat()
+        peer.assign("query", queryId="9", methodName="t.much", version=1, kwargs={})
+        peer.request("executors.answer")
+        peer.refuse_unread()
+        answer = peer.take("executors.answer")
+    refused = "what the method came to was refused: refused, -32007: Request is too big"
+    error = {"code": 2006, "message": refused, "data": {"retryable": False}}
+    assert answer == {"queryId": "9", "error": error}
+
+
+def test_after_a_method_has_returned_its_attempt_is_over(
+    daemon: Daemon, executor: opstead.Executor
+) -> None:
+    tasks: list[opstead.Task] = []
+    executor.method("t.returns")(tasks.append)
+
+    with seated(daemon, executor) as peer:
+        peer.seat()
+        peer.assign("execute", methodName="t.returns", version=1, kwargs={})
+        peer.take("executors.complete")
+        tasks[0].progress(50)
+        over = "the attempt is over: its method has returned"
+        with pytest.raises(opstead.CanceledError, match=over):
+            tasks[0].non_fatal_error(3001, "too late")
+        with pytest.raises(opstead.CanceledError, match=over):
+            tasks[0].register("t.child", id="child")

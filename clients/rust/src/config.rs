@@ -40,7 +40,8 @@ pub struct ClientConfig {
 /// With what a client says who it is. On a Unix socket none is needed.
 #[derive(Clone, Default)]
 pub enum Token {
-    /// `OPSTEAD_TOKEN`, else the file that `OPSTEAD_TOKEN_FILE` names, else none.
+    /// `OPSTEAD_TOKEN`, else the file that `OPSTEAD_TOKEN_FILE` names, else none. An empty variable
+    /// counts as not set.
     #[default]
     Environment,
     /// This one.
@@ -76,12 +77,18 @@ impl Token {
             Self::Given(token) => named("the configuration", token.clone()),
             Self::File(path) => in_file(path)?,
             Self::None => None,
-            Self::Environment => match (env::var(TOKEN_VARIABLE), env::var_os(TOKEN_FILE_VARIABLE))
-            {
-                (Ok(token), _) => named(TOKEN_VARIABLE, token),
-                (Err(_), Some(path)) => in_file(Path::new(&path))?,
-                (Err(_), None) => None,
-            },
+            Self::Environment => {
+                let token = env::var(TOKEN_VARIABLE).ok();
+                let path = env::var_os(TOKEN_FILE_VARIABLE);
+                match (
+                    token.filter(|token| !token.is_empty()),
+                    path.filter(|path| !path.is_empty()),
+                ) {
+                    (Some(token), _) => named(TOKEN_VARIABLE, token),
+                    (None, Some(path)) => in_file(Path::new(&path))?,
+                    (None, None) => None,
+                }
+            }
         };
         let Some((from, token)) = token else {
             return Ok(None);

@@ -6,6 +6,7 @@ use std::fmt;
 use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
 
+use super::fault_words::plain;
 use crate::{ErrorObject, Fault, Method};
 
 /// Parameters that are not the method's (-32602).
@@ -133,7 +134,7 @@ fn explain(
     } else if path.steps.is_empty() || misplaced(what).is_some() {
         what.to_owned()
     } else {
-        format!("`{}`: {what}", path.steps.join("."))
+        format!("`{}`: {}", path.steps.join("."), plain(what))
     };
     if positional.is_some()
         && let Some(first) = path.steps.first_mut()
@@ -355,14 +356,11 @@ mod tests {
         assert_eq!(pointer, "/5");
         assert_eq!(
             message,
-            "`weight`: invalid type: string \"light\", expected u32"
+            "`weight`: must be an integer from 0 to 4294967295, not \"light\""
         );
         let (pointer, message) = fault::<OperationParams>("operations.get", "[7]");
         assert_eq!(pointer, "/0");
-        assert_eq!(
-            message,
-            "`id`: invalid type: integer `7`, expected a string"
-        );
+        assert_eq!(message, "`id`: must be a string, not 7");
         let (pointer, message) = fault::<OperationParams>("operations.get", r#"["a","b"]"#);
         assert_eq!(pointer, "/1");
         assert_eq!(
@@ -399,12 +397,12 @@ mod tests {
             (
                 r#"{"methodName":"a.b","kwargs":[1]}"#,
                 "/kwargs",
-                "`kwargs`: invalid type: expected a JSON object",
+                "`kwargs`: must be a JSON object",
             ),
             (
                 r#"{"kwargs":7,"methodName":"a.b"}"#,
                 "/kwargs",
-                "`kwargs`: invalid type: expected a JSON object",
+                "`kwargs`: must be a JSON object",
             ),
             (
                 r#"{"kwargs":{"x":[{}]}}"#,
@@ -419,12 +417,12 @@ mod tests {
             (
                 r#"{"methodName":"a.b","version":-1}"#,
                 "/version",
-                "`version`: invalid value: integer `-1`, expected u32",
+                "`version`: must be an integer from 0 to 4294967295, not -1",
             ),
             (
                 "{\n \"methodName\": \"a.b\",\n \"claims\": [\n {\"type\":\"t\", \"id\":\"i\", \"operation\":\"write\"}]}",
                 "/claims/0/operation",
-                "`claims.0.operation`: unknown variant `write`, expected one of `read`, `update`, `create`, `delete`",
+                "`claims.0.operation`: must be one of read, update, create, delete, not \"write\"",
             ),
             (
                 r#"{"methodName":"a.b","claims":[{"type":"t"}]}"#,
@@ -434,7 +432,7 @@ mod tests {
             (
                 r#"{"methodName":"a.b","tags":["x",{"y":1}]}"#,
                 "/tags/1",
-                "`tags.1`: invalid type: map, expected a string",
+                "`tags.1`: must be a string, not an object",
             ),
         ];
         for (raw, pointer, message) in cases {

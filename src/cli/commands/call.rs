@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use opstead_client::schema::params::{RegisterParams, TIMEOUT_MOST_MS};
 use opstead_client::schema::{
-    ErrorObject, Json, METHOD_NOT_FOUND, MethodDeclaration, MethodKind, OperationState,
+    ErrorObject, Json, METHOD_NOT_FOUND, MethodDeclaration, MethodKind, Operation, OperationState,
     Registration, method,
 };
 use opstead_client::{Client, Error};
@@ -43,7 +43,7 @@ pub(super) async fn run(arguments: CallArguments) -> Result<Exit, CliError> {
         return ask(&client, own.name, values.into_json(), within, output).await;
     }
     let client = connect(&arguments.daemon).await?;
-    let declaration = declaration(&client, &arguments.method).await?;
+    let declaration = declaration(&client, &arguments).await?;
     let schemas = declaration
         .as_ref()
         .and_then(|found| found.kwargs_schema.as_deref());
@@ -57,15 +57,23 @@ pub(super) async fn run(arguments: CallArguments) -> Result<Exit, CliError> {
 }
 
 /// What the daemon knows of a method; nothing if it does not know it, which it shall say itself.
-async fn declaration(client: &Client, name: &str) -> Result<Option<MethodDeclaration>, CliError> {
+async fn declaration(
+    client: &Client,
+    arguments: &CallArguments,
+) -> Result<Option<MethodDeclaration>, CliError> {
     let methods = client.methods().await?.into_iter();
-    Ok(methods
-        .filter(|found| found.name == name)
-        .max_by_key(|found| found.version))
+    let is_meant = |found: &MethodDeclaration| {
+        let wanted = arguments.version;
+        found.name == arguments.method && wanted.is_none_or(|wanted| wanted == found.version)
+    };
+    Ok(methods.filter(is_meant).max_by_key(|found| found.version))
 }
 
 fn answered_at_once(arguments: &CallArguments) -> Result<(), CliError> {
-    let is_plain = arguments.id.is_none() && arguments.tags.is_empty() && !arguments.wait;
+    let is_plain = arguments.id.is_none()
+        && arguments.tags.is_empty()
+        && arguments.version.is_none()
+        && !arguments.wait;
     if is_plain && !arguments.start.is_given() {
         return Ok(());
     }
@@ -74,7 +82,7 @@ fn answered_at_once(arguments: &CallArguments) -> Result<(), CliError> {
             "{} is answered at once and registers nothing by itself",
             arguments.method
         ),
-        "--id, --tag, --wait and what says when to start are for operations",
+        "--id, --tag, --version, --wait and what says when to start are for operations",
     ))
 }
 
@@ -98,6 +106,7 @@ async fn register(
 ) -> Result<Exit, CliError> {
     let mut params = RegisterParams::new(&arguments.method, kwargs);
     params.id.clone_from(&arguments.id);
+    params.version = arguments.version;
     params.tags = (!arguments.tags.is_empty()).then(|| arguments.tags.clone());
     arguments.start.say_in(&mut params);
     let registration = match client.register(&params).await {
@@ -112,7 +121,10 @@ async fn register(
     let lines = || words::registration(&registration, start_at);
     if !arguments.wait {
         output.show(&registration, lines)?;
-        return Ok(Exit::Done);
+        return match registration.state.has_ended() && !registration.existing {
+            true => ended_at_once(client, &registration.id, output).await,
+            false => Ok(Exit::Done),
+        };
     }
     output.say(lines())?;
     wait(client, &registration, output).await
@@ -121,6 +133,12 @@ async fn register(
 /// Says what may have been meant.
 async fn unknown(client: &Client, name: &str, refusal: ErrorObject) -> Result<CliError, Error> {
     let methods = client.methods().await?;
+    let known = methods.iter().filter(|found| found.name == name);
+    let versions: Vec<String> = known.map(|found| found.version.to_string()).collect();
+    if !versions.is_empty() {
+        let hint = format!("its versions are {}", versions.join(", "));
+        return Ok(CliError::Advised { refusal, hint });
+    }
     let names = methods.iter().map(|found| found.name.as_str());
     Ok(match similar::method(name, names) {
         Some(meant) => CliError::Advised {
@@ -157,6 +175,10 @@ async fn wait(
             was_away = false;
             progress.show(info);
         }
+        Sight::Retrying(error) => progress.note(&match words::last_error(error) {
+            Some(error) => format!("Retrying: {error}"),
+            None => "Retrying: the attempt was interrupted".to_owned(),
+        }),
         Sight::Away => {
             if !was_away {
                 progress.note("The daemon is away; waiting for it.");
@@ -174,8 +196,19 @@ async fn wait(
     };
     drop(progress);
     output.show(&operation, || outcome::ended(&operation))?;
-    Ok(match operation.state {
+    Ok(exit(&operation))
+}
+
+/// One that will never start, because what it was to follow has not ended as it should have.
+async fn ended_at_once(client: &Client, id: &str, output: Output) -> Result<Exit, CliError> {
+    let operation = client.operation(id).await?;
+    output.say(outcome::ended(&operation))?;
+    Ok(exit(&operation))
+}
+
+fn exit(operation: &Operation) -> Exit {
+    match operation.state {
         OperationState::Completed => Exit::Done,
         _ => Exit::Failed,
-    })
+    }
 }

@@ -80,6 +80,8 @@ async fn wait(
             was_away = false;
             live.show(tree);
         }
+        // The tree shows it.
+        Sight::Retrying(_) => {}
         Sight::Away => {
             if !was_away {
                 live.note("The daemon is away; waiting for it.");

@@ -46,6 +46,8 @@ pub(super) async fn run(arguments: MethodsArguments) -> Result<Exit, CliError> {
     let is_this = |method: &Method| method.declaration.name == pattern;
     if methods.iter().any(is_this) {
         methods.retain(is_this);
+        let newest = methods.iter().map(|one| one.declaration.version).max();
+        let whole = |method| whole(method, newest);
         output.show(&methods, || methods.iter().flat_map(whole).collect())?;
         return Ok(Exit::Done);
     }
@@ -125,15 +127,19 @@ fn list(methods: &[Method], output: Output) -> Vec<Line> {
     table(&COLUMNS, rows, output.columns())
 }
 
-/// All that is to be known to call it.
-fn whole(method: &Method) -> Vec<Line> {
+/// All that is to be known to call it; a version must be named unless it is the newest.
+fn whole(method: &Method, newest: Option<u32>) -> Vec<Line> {
     let declaration = &method.declaration;
     let schema = declaration.kwargs_schema.as_deref();
     let arguments = Arguments::of(schema);
     let mut lines = facts(record(method));
     lines.extend(told(&arguments));
     lines.push("Example:".into());
-    lines.push(format!("  {}", arguments.example(&declaration.name)).into());
+    let mut example = arguments.example(&declaration.name);
+    if Some(declaration.version) != newest && declaration.kind == MethodKind::Operation {
+        example += &format!(" --version {}", declaration.version);
+    }
+    lines.push(format!("  {example}").into());
     lines
 }
 
@@ -155,6 +161,7 @@ fn record(method: &Method) -> Vec<(&'static str, Cell)> {
         ("Summary", declaration.summary.as_str().into()),
         ("Kind", kind.into()),
         ("Executor", executor.into()),
+        ("Secrets", declaration.secrets.join(", ").into()),
     ];
     if is_query {
         return facts;

@@ -1,6 +1,9 @@
 //! `show`: the whole record of an operation.
 
-use opstead_client::schema::{Dependency, Operation, Timestamp};
+use std::collections::BTreeSet;
+
+use opstead_client::schema::{Dependency, Operation, OperationState, Timestamp};
+use opstead_client::{Client, Error};
 
 use crate::cli::arguments::ShowArguments;
 use crate::cli::connection::connect;
@@ -24,14 +27,49 @@ pub(super) async fn run(arguments: ShowArguments) -> Result<Exit, CliError> {
         return Ok(Exit::Done);
     }
     let tree = Tree::read(&client, &arguments.id).await?;
+    let away = away(&client, [tree.root()]).await?;
     let below = tree.lines(output.columns(), None);
-    output.show(tree.root(), || lines(tree.root(), below))?;
+    let is_executor_away = is_away(tree.root(), &away);
+    output.show(tree.root(), || lines(tree.root(), below, is_executor_away))?;
     Ok(Exit::Done)
 }
 
-/// A whole record, and the lines of those that it registered.
-pub(super) fn lines(operation: &Operation, below: Vec<Line>) -> Vec<Line> {
+/// The executors that are away, if any of these operations is carried out now.
+pub(super) async fn away(
+    client: &Client,
+    operations: impl IntoIterator<Item = &Operation>,
+) -> Result<BTreeSet<String>, Error> {
+    if !operations.into_iter().any(is_carried_out) {
+        return Ok(BTreeSet::new());
+    }
+    let executors = client.executors().await?.into_iter();
+    let away = executors.filter(|executor| !executor.attached);
+    Ok(away.map(|executor| executor.executor).collect())
+}
+
+/// Whether an operation is carried out by an executor that is away.
+pub(super) fn is_away(operation: &Operation, away: &BTreeSet<String>) -> bool {
+    let executor = operation.executor.as_ref();
+    is_carried_out(operation) && executor.is_some_and(|executor| away.contains(executor))
+}
+
+const fn is_carried_out(operation: &Operation) -> bool {
+    matches!(
+        operation.state,
+        OperationState::Running | OperationState::Canceling
+    )
+}
+
+/// A whole record, and the lines of those that it registered. Whether its executor is away, the
+/// record itself does not tell.
+pub(super) fn lines(operation: &Operation, below: Vec<Line>, is_executor_away: bool) -> Vec<Line> {
     let mut lines = facts(record(operation));
+    if is_executor_away {
+        let executor = operation.executor.as_deref().unwrap_or_default();
+        let sentence =
+            format!("Its executor {executor} is away; the attempt is kept until its lease ends.");
+        lines.push(Line::default().and(Style::Waiting, sentence));
+    }
     if !operation.reasons.is_empty() {
         lines.push("Postponed: it starts by itself when what it waits for is done.".into());
         lines.extend(
@@ -83,6 +121,13 @@ fn record(operation: &Operation) -> Vec<(&'static str, Cell)> {
         ),
     ];
     facts.extend(words::bars(&operation.operation_info));
+    // The error that ended it is told whole.
+    if let (None, Some(error)) = (
+        &operation.error,
+        words::last_error(&operation.operation_info.last_error),
+    ) {
+        facts.push(("Last error", Cell::styled(Style::Bad, error)));
+    }
     facts.extend([
         ("Attempt", attempt(operation).into()),
         ("Claims", words::claims(&operation.claims).into()),
@@ -157,7 +202,7 @@ mod tests {
     fn a_record_is_shown_whole() {
         let operation: Operation = serde_json::from_str(OPERATION).unwrap();
         let below = vec![Line::from("below")];
-        let lines = lines(&operation, below);
+        let lines = lines(&operation, below, false);
         let lines: Vec<String> = lines.iter().map(Line::text).collect();
         assert_eq!(
             lines.join("\n"),

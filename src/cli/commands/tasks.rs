@@ -7,6 +7,7 @@ use opstead_client::schema::params::{OperationsListParams, PAGE_SIZE_MOST};
 use opstead_client::schema::{Claim, Operation, OperationState, Resource, TaskInfo};
 use opstead_client::{Client, Error};
 
+use super::show;
 use crate::cli::arguments::TasksArguments;
 use crate::cli::connection::connect;
 use crate::cli::error::CliError;
@@ -52,7 +53,12 @@ pub(super) async fn run(arguments: TasksArguments) -> Result<Exit, CliError> {
         true => BTreeMap::new(),
         false => open_operations(&client, &tasks).await?,
     };
-    output.show(&tasks, || lines(&tasks, &operations, output))?;
+    let away = show::away(&client, operations.values()).await?;
+    let progress = |found: &Operation| match show::is_away(found, &away) {
+        true => "Its executor is away".to_owned(),
+        false => progress(found),
+    };
+    output.show(&tasks, || lines(&tasks, &operations, progress, output))?;
     Ok(Exit::Done)
 }
 
@@ -117,6 +123,7 @@ async fn steps(
 fn lines(
     tasks: &[TaskInfo],
     operations: &BTreeMap<String, Operation>,
+    progress: impl Fn(&Operation) -> String,
     output: Output,
 ) -> Vec<Line> {
     if tasks.is_empty() {
@@ -125,10 +132,7 @@ fn lines(
     let row = |task: &TaskInfo| -> Vec<Cell> {
         let operation = operations.get(&task.id);
         let state = operation.map(|found| words::state(found.state));
-        let progress = operation.map(|found| match found.reasons.is_empty() {
-            true => words::progress(&found.operation_info),
-            false => reasons::brief(&found.reasons, found.start_at),
-        });
+        let progress = operation.map(&progress);
         vec![
             task.id.as_str().into(),
             task.method_name.as_str().into(),
@@ -139,6 +143,14 @@ fn lines(
     };
     let rows = tasks.iter().map(row).collect();
     table(&COLUMNS, rows, output.columns())
+}
+
+/// How far an operation is, or what it waits for.
+fn progress(operation: &Operation) -> String {
+    match operation.reasons.is_empty() {
+        true => words::progress(&operation.operation_info),
+        false => reasons::brief(&operation.reasons, operation.start_at),
+    }
 }
 
 /// What is outstanding on a resource, in the daemon's order, and after that what will be.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::due::skip;
 use super::flow::never_started;
+use super::flow_order::{Requires, ordered};
 use super::register::{CLAIMS, Place, check_names, check_times, invalid, strongest};
 use super::{Answer, Decision};
 use crate::command::{Moment, Register, RegisterFlow, RegisterStep, Registration, Reply};
@@ -12,15 +13,11 @@ use crate::conditions::{Conditions, Step};
 use crate::event::{Change, Cursor, EventBody, OperationEvent};
 use crate::json::Json;
 use crate::operation::{
-    ClaimOperation, OnInterrupt, Operation, OperationInfo, OperationState, Parent, Request,
-    Resource, Stage, Subject,
+    OnInterrupt, Operation, OperationInfo, OperationState, Parent, Request, Stage, Subject,
 };
 use crate::refusal::{Fault, Refusal};
 use crate::state::{Limits, State};
 use crate::template::name_fault;
-
-/// What each step requires: the indices of others.
-type Requires = Vec<BTreeSet<usize>>;
 
 impl State {
     pub(super) fn decide_register_flow(
@@ -175,6 +172,14 @@ impl State {
                 let message = "the step's id, <flow id>.<name>, must have at most 200 characters";
                 faults.push(Fault::new(format!("/steps/{index}/name"), message));
                 continue;
+            }
+            if let Some(id) = &register.id
+                && self.operation(id).is_some()
+            {
+                return Err(Refusal::IdReused {
+                    id: id.clone(),
+                    differs: "parent",
+                });
             }
             match self.new_operation(limits, register, now, place) {
                 Ok(operation) => steps.push(operation),
@@ -383,118 +388,6 @@ fn references(
         }
     }
     requires
-}
-
-/// What each step requires, with those before it that it conflicts with. The order is that of the
-/// requirements, among equals as listed.
-fn ordered(steps: &[Operation], mut requires: Requires) -> Result<Requires, Refusal> {
-    let order = sorted(&requires).map_err(|circle| circle_refused(steps, &circle))?;
-    let mut lasts: BTreeMap<&Resource, Last> = BTreeMap::new();
-    for index in order {
-        for claim in &steps[index].request.claims {
-            let last = lasts.entry(&*claim.resource).or_default();
-            requires[index].extend(last.before(claim.operation));
-            last.push(index, claim.operation);
-        }
-    }
-    Ok(requires)
-}
-
-/// The last steps on a resource that others may have to wait for.
-#[derive(Default)]
-struct Last {
-    barrier: Option<usize>,
-    exclusive: Option<usize>,
-    /// Reads behind the last exclusive one.
-    reads: Vec<usize>,
-}
-
-impl Last {
-    /// Those that a claim waits for; they have waited for the others.
-    fn before(&self, operation: ClaimOperation) -> Vec<usize> {
-        match operation {
-            ClaimOperation::Read => self.barrier.into_iter().collect(),
-            _ => self
-                .exclusive
-                .into_iter()
-                .chain(self.reads.iter().copied())
-                .collect(),
-        }
-    }
-
-    fn push(&mut self, index: usize, operation: ClaimOperation) {
-        if operation == ClaimOperation::Read {
-            return self.reads.push(index);
-        }
-        self.exclusive = Some(index);
-        self.reads.clear();
-        if operation.is_barrier() {
-            self.barrier = Some(index);
-        }
-    }
-}
-
-/// The steps in an order in which each comes behind those that it requires, among equals as listed;
-/// those that require one another in a circle, if there are any.
-fn sorted(requires: &Requires) -> Result<Vec<usize>, Vec<usize>> {
-    let mut followers = vec![Vec::new(); requires.len()];
-    let mut unmet: Vec<usize> = requires.iter().map(BTreeSet::len).collect();
-    for (index, required) in requires.iter().enumerate() {
-        for other in required {
-            followers[*other].push(index);
-        }
-    }
-    let mut free: BTreeSet<usize> = (0..unmet.len())
-        .filter(|index| unmet[*index] == 0)
-        .collect();
-    let mut order = Vec::with_capacity(unmet.len());
-    while let Some(index) = free.pop_first() {
-        order.push(index);
-        for follower in &followers[index] {
-            unmet[*follower] -= 1;
-            if unmet[*follower] == 0 {
-                free.insert(*follower);
-            }
-        }
-    }
-    if order.len() == requires.len() {
-        return Ok(order);
-    }
-    let stuck = |index: &usize| unmet[*index] > 0;
-    let mut at = (0..unmet.len()).find(stuck).unwrap_or_default();
-    let mut way = Vec::new();
-    // Whoever is stuck requires somebody who is: following that leads into a circle.
-    while !way.contains(&at) {
-        way.push(at);
-        at = requires[at].iter().copied().find(stuck).unwrap_or(at);
-    }
-    let start = way
-        .iter()
-        .position(|index| *index == at)
-        .unwrap_or_default();
-    Err(way.split_off(start))
-}
-
-fn circle_refused(steps: &[Operation], circle: &[usize]) -> Refusal {
-    const NAMED: usize = 16;
-    let mut names: Vec<_> = circle
-        .iter()
-        .take(NAMED)
-        .map(|index| steps[*index].step_name())
-        .collect();
-    names.push(if circle.len() > NAMED {
-        "…"
-    } else {
-        names[0]
-    });
-    let message = format!(
-        "the steps require one another in a circle: {}",
-        names.join(" → ")
-    );
-    invalid(Fault::new(
-        format!("/steps/{}/requires", circle[0]),
-        message,
-    ))
 }
 
 /// A flow claims what its steps claim, for the strongest operation of each resource.

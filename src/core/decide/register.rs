@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::due::skip;
 use super::{Answer, Decision, event, started};
 use crate::command::{After, Lease, Moment, Register, Registration, Reply};
-use crate::conditions::{Conditions, Dependency, FailedDependency, Retry};
+use crate::conditions::{Conditions, Dependency, FailedDependency};
 use crate::declaration::{Declaration, MethodKind};
 use crate::event::{Change, Cursor, EventBody, OperationEvent};
 use crate::json::Json;
@@ -290,45 +290,6 @@ pub(super) fn check_times(register: &Register, wall: Time) -> Result<(), Refusal
     Err(invalid(Fault::new("/startBefore", message)))
 }
 
-impl Retry {
-    /// Checks that every member is allowed; the error names all that are not. `pointer` says where
-    /// they stand.
-    pub fn check(&self, pointer: &str) -> Result<(), Refusal> {
-        let most = Self::MOST_MS;
-        let rules = [
-            (
-                self.max_attempts >= 1,
-                "maxAttempts",
-                "must be at least 1".to_owned(),
-            ),
-            (
-                self.factor >= 1.0 && self.factor.is_finite(),
-                "factor",
-                "must be at least 1".to_owned(),
-            ),
-            (
-                self.initial_ms <= self.max_ms,
-                "initialMs",
-                "must be at most maxMs".to_owned(),
-            ),
-            (
-                self.max_ms <= most,
-                "maxMs",
-                format!("must be at most {most}, a year"),
-            ),
-        ];
-        let broken = rules.into_iter().filter(|(holds, ..)| !holds);
-        let faults: Vec<_> = broken
-            .map(|(_, member, message)| Fault::new(format!("{pointer}/{member}"), message))
-            .collect();
-        if faults.is_empty() {
-            Ok(())
-        } else {
-            Err(Refusal::Invalid { faults })
-        }
-    }
-}
-
 pub(super) fn invalid(fault: Fault) -> Refusal {
     Refusal::Invalid {
         faults: vec![fault],
@@ -369,7 +330,7 @@ pub(super) fn check_names(limits: &Limits, register: &Register) -> Result<(), Re
         let fault = if earlier.states.is_empty() {
             "must name at least one state"
         } else if !states.all(|state| state.has_ended()) {
-            "must be states of operations that are done: completed, failed, canceled, skipped"
+            "must be states of operations that are done: completed, failed, canceled, skipped, reverted"
         } else if register.after[..index]
             .iter()
             .any(|other| other.id == earlier.id)

@@ -217,15 +217,14 @@ impl Api {
             }
         };
         let seat = self.seat(connection)?;
-        let query_id = params.query_id.parse().map_err(|_| errors::stale_lease())?;
+        let not_asked = || {
+            let message = "not a query that waits for an answer of this executor";
+            ErrorObject::new(ErrorCode::StaleLease, message)
+        };
+        let query_id = params.query_id.parse().map_err(|_| not_asked())?;
         self.engine
             .answer_query(&seat, query_id, answer)
-            .map_err(|_| {
-                ErrorObject::new(
-                    ErrorCode::StaleLease,
-                    "the query is over, or another executor's",
-                )
-            })?;
+            .map_err(|_| not_asked())?;
         let cursor = self.engine.reader().head();
         Ok(Taken { cursor })
     }

@@ -385,7 +385,12 @@ impl Model {
     }
 
     fn no_executor(&self, operation: &ModelOperation) -> Reason {
-        let offers = || self.executors.iter().flat_map(|executor| &executor.offers);
+        let offering = || {
+            self.executors
+                .iter()
+                .filter(|executor| executor.capacity > 0)
+        };
+        let offers = || offering().flat_map(|executor| &executor.offers);
         let this = offers().any(|offer| *offer == (operation.method.clone(), operation.version));
         let other = offers().any(|(method, _)| *method == operation.method);
         let (cause, detail) = match (this, other) {

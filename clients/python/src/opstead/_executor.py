@@ -39,7 +39,8 @@ class Executor:
     def __init__(self, name: str, *, capacity: int = 1) -> None:
         """name: of this program alone. Who comes under the same takes this one's place, until it
             leaves again.
-        capacity: how many operations are carried out at a time.
+        capacity: how many operations the daemon assigns at a time. Threads at work on attempts that
+            it has given up do not count.
 
         Raises `ValueError`.
         """

@@ -15,17 +15,20 @@ from ._client import Client
 from ._errors import DisconnectedError, Error, ProtocolError, RefusedError, TimeoutError
 from ._executor_attempt import Attempt
 from ._executor_declaration import Declared, key_of
-from ._executor_outcome import CanceledError
+from ._executor_outcome import CanceledError, instead_of
 from ._executor_work import start
 from ._json import decode
-from ._refusals import StaleLeaseError
+from ._refusals import OperationNotFoundError, StaleLeaseError
 from ._session import Opened, Route
-from .types import Assignment, Attached, ExecutorInfo, ExecutorsList, Taken
+from .types import Assignment, Attached, ExecutorInfo, ExecutorsList, Operation, Taken
 
 log = logging.getLogger("opstead.executor")
 
 # Queries that are answered at a time; others wait their turn.
 QUERIES = 16
+ANSWER = "executors.answer"
+# While an operation is in one of these, its latest attempt goes on.
+WANTED = ("running", "canceling", "reverting")
 
 
 class Attachment:
@@ -39,8 +42,6 @@ class Attachment:
         capacity: int,
     ) -> None:
         self.client = client
-        # The daemon keeps to the capacity; attempts that it gave up may still run here.
-        self.permits = asyncio.Semaphore(capacity)
         self._name = name
         self._methods = methods
         self._capacity = capacity
@@ -128,13 +129,15 @@ class Attachment:
 
     async def _take(self) -> None:
         backoff = Backoff(self.client.config.backoff, self.client.config.backoffMost)
+        is_displaced = False
         while True:
             await self.client.connected()
             try:
                 # Who was driven out does not take the place again: the two would go on so forever.
                 mine = await self._own_entry()
                 if self._was_attached and mine is not None and mine.attached:
-                    log.warning("another is attached to %s as %s", self.client.target, self._name)
+                    await self._displaced(is_first=not is_displaced)
+                    is_displaced = True
                     await asyncio.sleep(backoff.delay())
                     continue
                 opened = await self.client.attach(self._params())
@@ -151,6 +154,7 @@ class Attachment:
                 await asyncio.sleep(backoff.delay())
                 continue
             backoff.reset()
+            is_displaced = False
             self._settle(opened)
             try:
                 while (delivery := await opened.route.queue.get()) is not None:
@@ -160,6 +164,23 @@ class Attachment:
                 if not self._is_left:
                     self._settled.clear()
             log.warning("the connection to %s was lost", self.client.target)
+
+    async def _displaced(self, *, is_first: bool) -> None:
+        """Another has its place, or the daemon has not noticed yet that its old connection is
+        gone: what it carries out is over only if the daemon says so.
+        """
+        if is_first:
+            log.warning("another is attached to %s as %s", self.client.target, self._name)
+        for attempt in list(self._attempts.values()):
+            if not attempt.is_given_up and not await self._is_wanted(attempt):
+                attempt.give_up()
+
+    async def _is_wanted(self, attempt: Attempt) -> bool:
+        try:
+            known = await self.client.ask("operations.get", {"id": attempt.operation_id}, Operation)
+        except OperationNotFoundError:
+            return False
+        return known.attempt == attempt.number and known.state in WANTED
 
     async def _own_entry(self) -> Optional[ExecutorInfo]:
         """What the daemon knows of the executor of this name."""
@@ -255,8 +276,14 @@ class Attachment:
         async with self._queries:
             function = self._declared(assignment).function
             outcome = await start(name, function, (), assignment.kwargs or {})
-        params = {"queryId": assignment.queryId, **outcome.params}
-        await self.client.ask_on(route, "executors.answer", params, Taken)
+        params: dict[str, object] = {"queryId": assignment.queryId}
+        try:
+            await self.client.ask_on(route, ANSWER, {**params, **outcome.params}, Taken)
+        except RefusedError as refused:
+            # Who asked hears it at once, instead of waiting for what will not come.
+            log.error("the answer of %s was refused: %s", assignment.methodName, refused)
+            params["error"] = instead_of(outcome, refused)
+            await self.client.ask_on(route, ANSWER, params, Taken)
 
 
 async def _quietly(work: Awaitable[None]) -> None:

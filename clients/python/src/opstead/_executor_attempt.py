@@ -41,7 +41,6 @@ class Link(Protocol):
     """The way to the daemon."""
 
     client: Client
-    permits: asyncio.Semaphore
 
     async def attached(self) -> Route:
         """Waits until the executor is attached; on which connection.
@@ -69,8 +68,9 @@ class Attempt:
         self._link = link
         self.is_revert = assignment.action == "revert"
         self._function = declared.revert if self.is_revert else declared.function
+        self._is_async = self._function is not None and is_async(self._function)
         self._kwargs = assignment.kwargs or {}
-        # An attempt that the daemon gave up, and that has not noticed yet.
+        # An attempt that the daemon gave up, and that has not ended yet.
         self._before = before
         self.operation_id = assignment.operationId or ""
         self.lease = assignment.lease or ""
@@ -120,10 +120,6 @@ class Attempt:
             self._is_interrupted = True
             self._work.cancel()
 
-    @property
-    def _is_async(self) -> bool:
-        return self._function is not None and is_async(self._function)
-
     def give_up(self) -> None:
         """The daemon has taken it back."""
         if not self.is_given_up:
@@ -143,6 +139,7 @@ class Attempt:
 
     async def record(self, error: Mapping[str, Any]) -> None:
         """Records an error that does not end the operation, exactly once."""
+        self._check_goes_on()
         params = {"lease": self.lease, "nonFatalError": error}
         async with self._turn:
             await self._flush()
@@ -155,6 +152,7 @@ class Attempt:
 
     async def register(self, method: str, params: Mapping[str, object]) -> Registration:
         """Registers a child, by `operations.register` or `flows.register`."""
+        self._check_goes_on()
         try:
             async with self._turn:
                 return await self._say(method, {**params, "lease": self.lease}, Registration)
@@ -169,6 +167,10 @@ class Attempt:
                 self.cancel()
             raise CanceledError(f"operation {self.operation_id!r} was canceled") from None
 
+    def _check_goes_on(self) -> None:
+        if self._stopped.is_set():
+            raise CanceledError("the attempt is over: its method has returned")
+
     async def say(self, method: str, params: Mapping[str, object]) -> int:
         """Says something that is not of this attempt; answers its place in the log."""
         taken = await self._link.say(method, params)
@@ -177,31 +179,34 @@ class Attempt:
     # What becomes of it
 
     async def _carried_out(self) -> Outcome:
+        # A coroutine cleans up soon, undisturbed. A thread may be held for as long as it likes:
+        # waiting for it, the next attempt might never begin.
         if self._before is not None:
-            await self._before._stopped.wait()
-        async with self._link.permits:
-            if self.canceled.is_set():
-                return Outcome(CANCELED, {})
-            if self._function is None:
-                why = f"this program has no @executor.revert for {self.method_name}"
-                return failed(RuntimeError(f"{why} in version {self.version}"))
-            task = AsyncTask(self) if self._is_async else Task(self)
-            name = f"opstead {self.operation_id}"
-            self._work = start(name, self._function, (task,), self._kwargs)
-            try:
+            self._before.give_up()
+            if self._before._is_async:
+                await self._before._stopped.wait()
+        if self.canceled.is_set():
+            return Outcome(CANCELED, {})
+        if self._function is None:
+            why = f"this program has no @executor.revert for {self.method_name}"
+            return failed(RuntimeError(f"{why} in version {self.version}"))
+        task = AsyncTask(self) if self._is_async else Task(self)
+        name = f"opstead {self.operation_id}"
+        self._work = start(name, self._function, (task,), self._kwargs)
+        try:
+            await asyncio.wait({self._work})
+        except asyncio.CancelledError:
+            # The executor leaves. A thread is not waited for, a coroutine may clean up.
+            if self._is_async:
+                self.canceled.set()
+                self._interrupt()
                 await asyncio.wait({self._work})
-            except asyncio.CancelledError:
-                # The executor leaves. A thread is not waited for, a coroutine may clean up.
-                if self._is_async:
-                    self.canceled.set()
-                    self._interrupt()
-                    await asyncio.wait({self._work})
-                raise
-            if not self._work.cancelled():
-                return self._outcome(self._work.result())
-            if self.canceled.is_set():
-                return Outcome(CANCELED, {})
-            return failed(RuntimeError("the coroutine was cancelled"))
+            raise
+        if not self._work.cancelled():
+            return self._outcome(self._work.result())
+        if self.canceled.is_set():
+            return Outcome(CANCELED, {})
+        return failed(RuntimeError("the coroutine was cancelled"))
 
     def _outcome(self, outcome: Outcome) -> Outcome:
         """Of a revert there is no result."""
@@ -219,6 +224,9 @@ class Attempt:
             await self._say(FAIL, params, Taken)
 
     async def _report(self) -> None:
+        if self._stopped.is_set():
+            # What the method said was sent before its outcome.
+            return
         async with self._turn:
             await self._flush()
 

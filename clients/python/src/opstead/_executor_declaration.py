@@ -9,6 +9,8 @@ from collections.abc import Mapping
 from typing import Any, Callable, Literal, NamedTuple, Optional, Union, get_args, get_origin
 from typing import get_type_hints as hints_of
 
+from ._executor_task import AsyncTask, Task
+from ._executor_work import is_async
 from ._json import present
 
 SCALARS: dict[Any, str] = {
@@ -33,7 +35,8 @@ class Declared(NamedTuple):
     def reverted_by(self, function: Callable[..., Any]) -> Declared:
         """The same method, which can be reverted.
 
-        Raises `TypeError` when the functions do not take the same arguments.
+        Raises `TypeError` when the functions do not take the same arguments, or this one takes no
+        task.
         """
         parameters = _named(self.function)
         for given in (parameters, [one for one in parameters if one.default is one.empty]):
@@ -44,6 +47,7 @@ class Declared(NamedTuple):
                     f"{function.__qualname__} does not take what {self.declaration['name']}"
                     f" takes: {error}"
                 ) from None
+        _check_takes_task(function)
         return Declared(self.function, {**self.declaration, "revertible": True}, function)
 
 
@@ -66,6 +70,8 @@ def declared(
         raise ValueError(f"name is {name!r}; allowed is '<subsystem>.<method>'")
     if isinstance(version, bool) or not isinstance(version, int) or version < 1:
         raise ValueError(f"version is {version!r}; allowed is a number from 1 on")
+    if takes_task:
+        _check_takes_task(function)
     declaration = present(given)
     # A summary is one line.
     first_line = (inspect.getdoc(function) or "").partition("\n")[0]
@@ -82,11 +88,6 @@ def schema_of(function: Callable[..., Any], *, takes_task: bool) -> dict[str, An
     """
     parameters = list(inspect.signature(function).parameters.values())
     if takes_task:
-        if not parameters or parameters[0].kind in (
-            inspect.Parameter.KEYWORD_ONLY,
-            inspect.Parameter.VAR_KEYWORD,
-        ):
-            raise TypeError(f"{function.__qualname__} takes no task as its first argument")
         parameters = parameters[1:]
     hints = _hints(function)
     properties, required, is_open = {}, [], False
@@ -110,6 +111,31 @@ def schema_of(function: Callable[..., Any], *, takes_task: bool) -> dict[str, An
     if not is_open:
         schema["additionalProperties"] = False
     return schema
+
+
+def _check_takes_task(function: Callable[..., Any]) -> None:
+    parameters = list(inspect.signature(function).parameters.values())
+    if not parameters or parameters[0].kind in (
+        inspect.Parameter.KEYWORD_ONLY,
+        inspect.Parameter.VAR_KEYWORD,
+    ):
+        raise TypeError(f"{function.__qualname__} takes no task as its first argument")
+    try:
+        kind = hints_of(function).get(parameters[0].name, Any)
+    except (NameError, TypeError):
+        # Names that only a type checker sees; where a schema is made of them it is refused.
+        return
+    given, said = (AsyncTask, "opstead.aio.Task") if is_async(function) else (Task, "opstead.Task")
+    # Others, such as unions and protocols, are for a type checker to judge.
+    of = get_origin(kind) or kind
+    is_judged = (
+        isinstance(of, type) and of not in (Any, *UNIONS) and not getattr(of, "_is_protocol", False)
+    )
+    if is_judged and not issubclass(given, of):
+        raise TypeError(
+            f"{parameters[0].name} of {function.__qualname__} is annotated with {kind!r}; the first"
+            f" argument is the task, allowed is {said}"
+        )
 
 
 def _hints(function: Callable[..., Any]) -> Mapping[str, Any]:

@@ -63,7 +63,7 @@ class BaseTask:
         *,
         operationDescription: Optional[OperationDescription] = None,
         stageDescription: Optional[str] = None,
-        stage: Optional[tuple[int, int]] = None,
+        stage: Optional[Union[tuple[int, int], Mapping[str, int]]] = None,
         lastError: Optional[tuple[int, str]] = None,
         extraData: Optional[Mapping[str, Any]] = None,
     ) -> None:
@@ -73,7 +73,8 @@ class BaseTask:
         percentage: 0 to 100, or -1 for unknown.
         operationDescription: a word from the agreed list.
         stageDescription: free text, finer than that.
-        stage: stages completed, out of how many.
+        stage: stages completed, out of how many: `(1, 3)`, or as it is read,
+            `{"number": 1, "total": 3}`.
         lastError: code and message of an error that stands.
         extraData: the subsystem's own, as JSON.
 
@@ -87,14 +88,12 @@ class BaseTask:
             raise ValueError(
                 f"operationDescription is {operationDescription!r}; allowed is {', '.join(WORDS)}"
             )
-        if stage is not None and not 0 <= stage[0] <= stage[1]:
-            raise ValueError(f"stage is {stage!r}; allowed is (completed, total)")
         members = present(
             {
                 "percentage": percentage,
                 "operationDescription": operationDescription,
                 "stageDescription": stageDescription,
-                "stage": stage and {"number": stage[0], "total": stage[1]},
+                "stage": None if stage is None else stage_of(stage),
                 "lastError": lastError and {"code": lastError[0], "message": lastError[1]},
                 "extraData": extraData,
             }
@@ -118,7 +117,8 @@ class Task(BaseTask):
 
         code: from 3000 on, the subsystem's own.
 
-        Raises `CanceledError` when the daemon has given the attempt up.
+        Raises `CanceledError` when the daemon has given the attempt up, or the function has
+        returned.
         """
         self._wait(self._attempt.record(error_object(code, message, data)))
 
@@ -213,6 +213,22 @@ def child_flow(flow: Flow) -> tuple[str, dict[str, object]]:
     if flow.id is None:
         raise ValueError(f"{flow!r} has no id; another attempt would register it once more")
     return "flows.register", present(flow._params())
+
+
+def stage_of(stage: Any) -> dict[str, int]:
+    """Stages completed and how many there are, as they are sent.
+
+    Raises `ValueError`.
+    """
+    named = isinstance(stage, Mapping) and set(stage) == {"number", "total"}
+    pair = (stage["number"], stage["total"]) if named else stage
+    is_pair = isinstance(pair, (tuple, list)) and len(pair) == 2
+    if not (is_pair and all(type(one) is int for one in pair) and 0 <= pair[0] <= pair[1]):
+        raise ValueError(
+            f'stage is {stage!r}; allowed is (completed, total) or {{"number": completed,'
+            ' "total": total}'
+        )
+    return {"number": pair[0], "total": pair[1]}
 
 
 def publication(

@@ -21,8 +21,6 @@ ATTACH = "executors.attach"
 # What is answered with a subscription, and how.
 PUSHING: dict[str, Any] = {SUBSCRIBE: Subscribed, ATTACH: Attached}
 NOTIFICATIONS = ("alert", "alertBookmark", "alertClosed", "assignment")
-
-
 # With this code the daemon refuses a request that is too large to be read.
 REQUEST_TOO_LARGE = -32007
 
