@@ -13,11 +13,10 @@ use thiserror::Error;
 use tokio::sync::{mpsc, oneshot};
 
 use super::executor::{Executor, Objects, QueryContext};
-use super::kwargs::Checked;
 use super::outside::{Outside, Seat};
 use super::post::Asker;
 use super::request::{MOST_WAITING_BYTES, PurgeTarget, Registering, Request};
-use super::schemas::{Compiled, Declared, Schemas, is_same};
+use super::schemas::{Declared, Schemas};
 use super::{Changes, EngineConfig, Vault};
 use crate::journal::{Archive, Reader};
 
@@ -415,36 +414,6 @@ impl EngineHandle {
     async fn ask_outside(&self, method_name: &str, kwargs: Json) -> Option<Result<Json, Failure>> {
         let mut asked = self.shared.outside.ask(&method_name.into(), kwargs)?;
         asked.answer().await
-    }
-
-    /// Checks kwargs by what is declared at this moment.
-    pub(super) fn check(&self, method_name: &str, version: Option<u32>, kwargs: &Json) -> Checked {
-        match self.declared(method_name, version) {
-            Some(known) => {
-                let faults = known.faults(kwargs);
-                Checked::by(&known.declaration, kwargs, faults, &self.shared.vault)
-            }
-            None => Checked::by_nobody(),
-        }
-    }
-
-    /// Checks kwargs by this declaration.
-    pub(super) fn check_by(&self, declaration: &Arc<Declaration>, kwargs: &Json) -> Checked {
-        let faults = self.faults(declaration, kwargs);
-        Checked::by(declaration, kwargs, faults, &self.shared.vault)
-    }
-
-    /// Everything in the kwargs that is not what a declaration's schema asks for.
-    pub(super) fn faults(&self, declaration: &Arc<Declaration>, kwargs: &Json) -> Vec<Fault> {
-        let known = self.declared(&declaration.name, Some(declaration.version));
-        if let Some(known) = known.filter(|known| is_same(&known.declaration, declaration)) {
-            return known.faults(kwargs);
-        }
-        // It has been replaced, or is about to be known.
-        match Compiled::new(declaration) {
-            Ok(schema) => Declared::new(declaration.clone(), schema).faults(kwargs),
-            Err(message) => vec![Fault::new("/kwargs", message)],
-        }
     }
 
     fn check_query(&self, method_name: &str, kwargs: &Json) -> Result<(), EngineError> {

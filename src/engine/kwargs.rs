@@ -9,7 +9,8 @@ use std::sync::Arc;
 use opstead_core::{Declaration, Fault, Json};
 
 use super::Vault;
-use super::schemas::is_same;
+use super::handle::EngineHandle;
+use super::schemas::{Compiled, Declared, is_same};
 
 /// What one declaration makes of kwargs.
 #[derive(Debug)]
@@ -83,6 +84,38 @@ impl Checked {
                     .map(|fault| fault.pointer.len() + fault.message.len());
                 texts.sum()
             }
+        }
+    }
+}
+
+impl EngineHandle {
+    /// Checks kwargs by what is declared at this moment.
+    pub(super) fn check(&self, method_name: &str, version: Option<u32>, kwargs: &Json) -> Checked {
+        match self.declared(method_name, version) {
+            Some(known) => {
+                let faults = known.faults(kwargs);
+                Checked::by(&known.declaration, kwargs, faults, self.vault())
+            }
+            None => Checked::by_nobody(),
+        }
+    }
+
+    /// Checks kwargs by this declaration.
+    pub(super) fn check_by(&self, declaration: &Arc<Declaration>, kwargs: &Json) -> Checked {
+        let faults = self.faults(declaration, kwargs);
+        Checked::by(declaration, kwargs, faults, self.vault())
+    }
+
+    /// Everything in the kwargs that is not what a declaration's schema asks for.
+    pub(super) fn faults(&self, declaration: &Arc<Declaration>, kwargs: &Json) -> Vec<Fault> {
+        let known = self.declared(&declaration.name, Some(declaration.version));
+        if let Some(known) = known.filter(|known| is_same(&known.declaration, declaration)) {
+            return known.faults(kwargs);
+        }
+        // It has been replaced, or is about to be known.
+        match Compiled::new(declaration) {
+            Ok(schema) => Declared::new(declaration.clone(), schema).faults(kwargs),
+            Err(message) => vec![Fault::new("/kwargs", message)],
         }
     }
 }

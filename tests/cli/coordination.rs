@@ -139,7 +139,7 @@ fn a_call_can_follow_others() {
         &show(&daemon, "next"),
         &[
             "State waiting",
-            "After first (completed), second (completed or failed or canceled or skipped)",
+            "After first (completed), second (completed or failed or canceled or skipped or reverted)",
             why,
         ],
     );

@@ -183,7 +183,7 @@ fn what_the_daemon_refuses_is_told_at_its_places() {
         (
             "sizeBytes = 1048576",
             "sizeBytes = \"1 MB\"",
-            ":9:39: step \"base\", kwargs/sizeBytes: ",
+            ":9:40: step \"base\", kwargs/sizeBytes: ",
         ),
         (
             "storage.resizeImage",
@@ -218,8 +218,7 @@ fn what_the_daemon_refuses_is_told_at_its_places() {
 #[test]
 fn of_a_flow_that_fails_it_is_told_why_and_what_was_reverted() {
     let daemon = Daemon::start();
-    // Shrinking would lose data.
-    let text = STOCK.replace("2097152", "512");
+    let text = STOCK.replace("image = \"left\", ", "image = \"nowhere\", ");
     let file = write(&daemon, "stock.toml", &text);
     let ran = daemon.run(&["flow", &file, "--wait"]);
     assert_eq!(ran.code, 1, "{ran:?}");
@@ -246,7 +245,11 @@ fn of_a_flow_that_fails_it_is_told_why_and_what_was_reverted() {
 #[test]
 fn who_follows_in_any_case_follows_a_reverted_flow() {
     let daemon = Daemon::start();
-    let file = write(&daemon, "stock.toml", &STOCK.replace("2097152", "512"));
+    let file = write(
+        &daemon,
+        "stock.toml",
+        &STOCK.replace("image = \"left\", ", "image = \"nowhere\", "),
+    );
     daemon.run(&["flow", &file, "--wait"]);
     let ran = daemon.run(&[
         "call",

@@ -139,7 +139,7 @@ fn play(world: &mut World, command: &str) -> Vec<String> {
             for command in commands {
                 match parse(&command, world) {
                     Ok(Step::Order(order)) => results.push(world.run(order)),
-                    Ok(Step::AddStep(step)) => world.add_step(*step),
+                    Ok(Step::Add(step)) => world.add_step(*step),
                     Ok(_) => panic!("> {command}\nonly orders and steps can be repeated"),
                     Err(error) => panic!("> {command}\n{error}"),
                 }
@@ -158,7 +158,7 @@ fn play(world: &mut World, command: &str) -> Vec<String> {
 pub(crate) fn quiet(world: &mut World, step: Step) {
     match step {
         Step::Declare(method) => world.declare(method),
-        Step::AddStep(step) => world.add_step(*step),
+        Step::Add(step) => world.add_step(*step),
         Step::After(ms) => {
             world.now.steady.0 += ms;
             world.set_wall(Time(world.now.wall.0 + ms));

@@ -48,7 +48,7 @@ pub(crate) enum Step {
     /// A method that executors can offer from here on.
     Declare(Declaration),
     /// A step of the flow that is registered next.
-    AddStep(Box<RegisterStep>),
+    Add(Box<RegisterStep>),
     /// Something for the core to execute.
     Order(Order),
     /// Time passes, in milliseconds.
@@ -78,7 +78,7 @@ pub(crate) fn parse(line: &str, world: &World) -> Result<Step, String> {
     let mut words = Words::read(rest)?;
     let step = match command {
         "method" => Step::Declare(declaration(&mut words)?),
-        "step" => Step::AddStep(Box::new(flow::step(&mut words)?)),
+        "step" => Step::Add(Box::new(flow::step(&mut words)?)),
         "after" => Step::After(words.number("MS")?),
         "wall" => Step::Wall(Time(words.number("TIME")?)),
         "limits" => Step::Limits(limits(&mut words, world.limits)?),
