@@ -98,6 +98,7 @@ impl State {
             ended.push(self.end(step, time));
         }
         ended.push(self.end(sequence, time));
+        self.wake();
         ended
     }
 

@@ -225,6 +225,9 @@ pub struct RegisterStep {
     pub requires: Vec<Arc<str>>,
     /// In place of what is declared.
     pub retry: Option<Retry>,
+    /// The operation under the step's id that has ended already, if there is one and the flow is
+    /// not there.
+    pub ended: Option<Arc<Operation>>,
 }
 
 /// An operation that must be done before another starts.

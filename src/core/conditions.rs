@@ -182,9 +182,10 @@ pub struct Course {
     /// Its parent was canceled: it is about to be, too.
     #[serde(default, skip_serializing_if = "is_default")]
     pub is_cancel_due: bool,
-    /// The ids of the operations that it registered.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub spawned: Vec<Arc<str>>,
+    /// The ids of the operations that it registered, of a flow those of its steps. They can be many
+    /// and hardly change, so that copies of the record share them.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub spawned: Arc<Vec<Arc<str>>>,
     /// Of a step: how far its revert has come.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub revert: Option<Revert>,

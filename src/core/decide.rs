@@ -32,6 +32,7 @@ use crate::failure::Failure;
 use crate::flow::Phase;
 use crate::operation::{Operation, OperationInfo, OperationState};
 use crate::refusal::Refusal;
+use crate::schemas::{Schemas, Unasked};
 use crate::state::{Limits, State};
 
 /// How many steps follow one command by themselves at the most; the rest is left to
@@ -95,7 +96,12 @@ impl Decision {
 impl State {
     /// Decides a command, applies what it leads to and starts whatever that lets run. A refusal
     /// leaves no trace.
-    pub fn execute(&mut self, limits: &Limits, command: Command) -> Result<Executed, Refusal> {
+    pub fn execute(
+        &mut self,
+        limits: &Limits,
+        schemas: &dyn Schemas,
+        command: Command,
+    ) -> Result<Executed, Refusal> {
         let now = command.now;
         let decision = self.decide(limits, command)?;
         let mut events = Vec::with_capacity(decision.events.len());
@@ -121,7 +127,7 @@ impl State {
                 if bytes >= START_BYTES {
                     break;
                 }
-                let Some(step) = self.next_step(now) else {
+                let Some(step) = self.next_step(now, schemas) else {
                     break;
                 };
                 let steps = step.into_iter().map(|body| happen(self, body));
@@ -161,7 +167,7 @@ impl State {
 
     /// Whether nothing is left for [`Order::Continue`] to do at this moment.
     pub fn is_settled(&self, now: Moment) -> bool {
-        !self.is_waking() && self.next_step(now).is_none()
+        !self.is_waking() && self.next_step(now, &Unasked).is_none()
     }
 
     /// Whether something is under way that is done a few at a time.
@@ -233,16 +239,20 @@ impl State {
         };
         let is_flow_back = operation.is_flow() && operation.phase() == Phase::Back;
         let events = match operation.state {
-            _ if operation.is_step() || is_flow_back => {
-                let method_name = operation.subject.method_name.clone();
-                return Err(Refusal::NotCancelable { method_name });
+            _ if operation.is_step() => {
+                let (what, when) = (id, "alone: cancel its flow");
+                return Err(Refusal::NotCancelable { what, when });
+            }
+            _ if is_flow_back => {
+                let (what, when) = (id, "any more: it is being reverted");
+                return Err(Refusal::NotCancelable { what, when });
             }
             OperationState::Waiting | OperationState::Scheduled => {
                 self.with_steps(operation, canceled(operation, &operation.info))
             }
             OperationState::Running if !operation.request.cancelable => {
-                let method_name = operation.subject.method_name.clone();
-                return Err(Refusal::NotCancelable { method_name });
+                let (what, when) = (operation.subject.method_name.clone(), "while it runs");
+                return Err(Refusal::NotCancelable { what, when });
             }
             OperationState::Running => vec![cancel_requested(operation)],
             _ => Vec::new(),

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::json::Json;
 use crate::operation::{LastError, OperationState};
+use crate::refusal::Fault;
 
 /// Why an operation, or an attempt of it, failed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -24,6 +25,8 @@ pub struct Failure {
 }
 
 impl Failure {
+    /// Code of a step whose kwargs are wrong once they are known: that of a call with wrong params.
+    pub const INVALID_PARAMS: i32 = -32602;
     /// Code of an operation whose executor was lost.
     pub const EXECUTOR_LOST: i32 = 2001;
     /// Code of an operation that can never run beside what is outstanding.
@@ -101,6 +104,19 @@ impl Failure {
             message: format!("its flow {flow:?} stopped before it could start").into(),
             data: Some(Json::from_value(&data).expect("names are JSON")),
         }
+    }
+
+    /// The failure of a step whose kwargs have these faults, now that they are known.
+    pub(crate) fn invalid_params(faults: &[Fault]) -> Self {
+        let told: Vec<_> = faults.iter().map(Fault::to_string).collect();
+        let members = faults
+            .iter()
+            .map(|fault| serde_json::json!({"pointer": fault.pointer, "message": fault.message}));
+        let members: Vec<_> = members.collect();
+        let (message, reason) = (told.join("; "), "invalidParams");
+        let mut failure = Self::new(Self::INVALID_PARAMS, &message, reason, false);
+        failure.tell("faults", &members);
+        failure
     }
 
     /// Adds a member to the data; what is there stays as it is written.

@@ -301,11 +301,13 @@ impl State {
                 if before.is_delayed() {
                     self.operation_mut(sequence).unmet -= 1;
                 }
-                self.operation_mut(flow)
-                    .course()
-                    .failed_steps
-                    .push(sequence);
-                self.stop_flow(flow);
+                let was = self.operations[&flow].phase();
+                let course = self.operation_mut(flow).course();
+                course.failed_steps.push(sequence);
+                // Once is enough: however many more fail, nothing is queued any more.
+                if was == Phase::Forward {
+                    self.stop_flow(flow);
+                }
             }
             OperationState::Reverted => {
                 let free = self.settle(flow, sequence);

@@ -26,6 +26,7 @@ mod claims;
 pub mod flow;
 mod queue;
 mod results;
+mod schemas;
 mod template;
 
 mod state;
@@ -61,4 +62,5 @@ pub use operation::{
     OperationState, Outcome, Parent, Request, Resource, Stage, Subject, Time,
 };
 pub use refusal::{Cause, Fault, Reason, Refusal};
+pub use schemas::Schemas;
 pub use state::{Executor, Limits, Object, ObjectView, State};

@@ -96,10 +96,8 @@ impl State {
             && self.operations.contains_key(&parent.sequence)
         {
             let id = subject.id.clone();
-            self.operation_mut(parent.sequence)
-                .course()
-                .spawned
-                .push(id);
+            let course = self.operation_mut(parent.sequence).course();
+            Arc::make_mut(&mut course.spawned).push(id);
         }
         self.open(operation);
     }
@@ -212,7 +210,7 @@ impl State {
         self.stand(sequence, before);
     }
 
-    /// Takes an operation out that has ended, and lets others go on.
+    /// Takes an operation out that is done. Others hear of it a few at a time ([`State::wake`]).
     pub(crate) fn end(&mut self, sequence: Cursor, time: Time) -> Arc<Operation> {
         let mut operation = self
             .operations
@@ -252,7 +250,6 @@ impl State {
             }
         }
         self.spread(News::Ended(operation.state), sequence);
-        self.wake();
         operation
     }
 

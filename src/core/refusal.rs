@@ -61,11 +61,13 @@ pub enum Refusal {
         /// The whole capacity.
         capacity: u32,
     },
-    /// Its method cannot be canceled while it runs.
-    #[error("{method_name} cannot be canceled while it runs")]
+    /// It cannot be canceled now, or not alone.
+    #[error("{what} cannot be canceled {when}")]
     NotCancelable {
-        /// The method.
-        method_name: Arc<str>,
+        /// The method, or the id of a step or a flow.
+        what: Arc<str>,
+        /// In which situation.
+        when: &'static str,
     },
     /// Nobody has declared the method, or not in this version.
     #[error("no subsystem declares the method {method_name:?}{}", match .version { Some(version) => format!(" in version {version}"), None => String::new() })]

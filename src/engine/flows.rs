@@ -72,6 +72,7 @@ impl EngineHandle {
             sealed: None,
             requires: step.requires,
             retry: step.retry,
+            ended: None,
         };
         let flow = Box::new(RegisterFlow {
             name: request.name,

@@ -15,6 +15,8 @@ use opstead_core::{
 };
 use tokio::sync::mpsc;
 
+use hand_over::Known;
+
 use super::alarm::Alarm;
 use super::attempts::Attempts;
 use super::draft::{Answer, Draft};
@@ -250,11 +252,15 @@ impl Loop {
             now: self.now,
             order,
         };
+        let known = Known {
+            handle: &self.handle,
+            vault: &self.config.vault,
+        };
         let Executed {
             events,
             ended,
             reply,
-        } = self.state.execute(&self.config.limits, command)?;
+        } = self.state.execute(&self.config.limits, &known, command)?;
         draft.add(events, ended);
         Ok(reply)
     }

@@ -1,7 +1,7 @@
 //! What follows one command by itself is bounded in bytes too: operations may be large, and each
 //! that ends is written whole.
 
-use opstead_core::{Executed, Order};
+use opstead_core::{Executed, Order, Outcome};
 
 use crate::script::{Step, parse};
 use crate::{quiet, world::World};
@@ -66,4 +66,28 @@ fn what_an_executor_offers_counts() {
     order(&mut world, "attach one capacity=1");
     let resized = order(&mut world, "resize one capacity=2").expect("an order");
     assert!(bytes(&resized) > 100 * name.len());
+}
+
+/// One result can be taken in many places; a step whose kwargs would be too long has failed.
+#[test]
+fn kwargs_with_results_are_bounded() {
+    let mut world = World::new();
+    let taken = [r#"{"$result":"a"}"#; 50].join(",");
+    for line in [
+        "method s.work",
+        "attach one capacity=2",
+        "step a s.work",
+        &format!(r#"step b s.work {{"all":[{taken}]}}"#),
+        "flow large id=f",
+    ] {
+        order(&mut world, line);
+    }
+    let result = format!(r#"["{}"]"#, "x".repeat(100_000));
+    order(&mut world, &format!("complete f.a {result}"));
+    let failed = world.known("f.b").expect("it has ended");
+    let Some(Outcome::Failed(failure)) = &failed.outcome else {
+        panic!("{failed:?}");
+    };
+    assert_eq!(failed.attempt, 0, "nobody was handed it");
+    assert!(failure.message.contains("4194304 bytes"), "{failure:?}");
 }

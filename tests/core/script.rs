@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! method NAME [version=N] [query] [object=TEMPLATE] [claim=OPERATION:TYPE:ID]... [cancelable] [retry]
-//!     [weight=N] [RETRY] [timeout=MS] [holds] [revertible]
+//!     [weight=N] [RETRY] [timeout=MS] [holds] [revertible] [integer=KWARG]
 //! attach EXECUTOR [capacity=N] [resume=ID]... [METHOD[@VERSION]]...   without methods: all there are
 //! detach EXECUTOR [keep=MS]
 //! capacity N
@@ -212,7 +212,7 @@ fn declaration(words: &mut Words) -> Result<Declaration, String> {
             MethodKind::Operation
         },
         summary: "".into(),
-        kwargs_schema: None,
+        kwargs_schema: words.key("integer").map(|kwarg| integer_schema(&kwarg)),
         object: words.key("object").map(Arc::from),
         claims,
         cancelable: words.flag("cancelable"),
@@ -261,6 +261,11 @@ fn register(words: &mut Words, world: &World) -> Result<Register, String> {
         register.id = Some(id.into());
     }
     Ok(register)
+}
+
+fn integer_schema(kwarg: &str) -> Json {
+    let schema = serde_json::json!({"properties": {kwarg: {"type": "integer"}}});
+    Json::from_value(&schema).expect("a schema is JSON")
 }
 
 fn retry(words: &mut Words) -> Result<Option<Retry>, String> {

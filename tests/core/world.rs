@@ -7,9 +7,31 @@ use std::sync::Arc;
 
 use opstead_core::checkpoint::Record;
 use opstead_core::{
-    Command, Cursor, Declaration, Event, EventBody, Executed, Limits, Moment, Operation, Order,
-    Refusal, RegisterStep, Reply, State, Time,
+    Command, Cursor, Declaration, Event, EventBody, Executed, Failure, Fault, Json, Limits, Moment,
+    Operation, Order, Refusal, RegisterStep, Reply, Request, Schemas, State, Time,
 };
+
+/// Schemas that say of some kwargs that they are integers; nothing is sealed.
+struct Integers;
+
+impl Schemas for Integers {
+    fn open(&self, request: &Request) -> Result<Json, Failure> {
+        Ok(request.kwargs.clone())
+    }
+
+    fn faults(&self, declaration: &Arc<Declaration>, kwargs: &Json) -> Vec<Fault> {
+        let Some(schema) = &declaration.kwargs_schema else {
+            return Vec::new();
+        };
+        let parsed = |json: &Json| json.parse::<serde_json::Value>().expect("it is JSON");
+        let (schema, kwargs) = (parsed(schema), parsed(kwargs));
+        let wanted = schema["properties"].as_object().into_iter().flatten();
+        let wrong = wanted.filter(|(kwarg, _)| !kwargs[kwarg].is_i64());
+        wrong
+            .map(|(kwarg, _)| Fault::new(format!("/kwargs/{kwarg}"), "must be an integer"))
+            .collect()
+    }
+}
 
 /// The core and its surroundings.
 pub(crate) struct World {
@@ -53,7 +75,7 @@ impl World {
             now: self.now,
             order,
         };
-        let executed = self.state.execute(&self.limits, command);
+        let executed = self.state.execute(&self.limits, &Integers, command);
         let events = executed
             .as_ref()
             .map_or(0, |executed| executed.events.len());
@@ -215,7 +237,7 @@ pub(crate) fn assert_goes_on_alike(live: &State, other: &State, now: Moment, wha
         let mut events = Vec::new();
         for _ in 0..ROUNDS {
             let order = Order::Continue;
-            let executed = state.execute(&Limits::default(), Command { now, order });
+            let executed = state.execute(&Limits::default(), &Integers, Command { now, order });
             events.extend(executed.expect("nothing is refused to nobody").events);
         }
         events

@@ -13,6 +13,7 @@ use crate::json::Json;
 use crate::operation::{Operation, OperationState};
 use crate::queue::Turn;
 use crate::refusal::{Reason, Refusal};
+use crate::schemas::Schemas;
 use crate::state::{Executor, State};
 
 /// The turn behind all others.
@@ -20,7 +21,7 @@ const LAST: Turn = (Cursor::MAX, Cursor::MAX);
 
 impl State {
     /// The events of the next step that nobody has to ask for; none if nothing is left to do.
-    pub(super) fn next_step(&self, now: Moment) -> Option<Vec<EventBody>> {
+    pub(super) fn next_step(&self, now: Moment, schemas: &dyn Schemas) -> Option<Vec<EventBody>> {
         if let Some(sequence) = self.doomed.get_min() {
             let operation = &self.operations[sequence];
             return Some(self.with_steps(operation, skipped(operation)));
@@ -44,8 +45,23 @@ impl State {
         if let Some(flow) = self.flows_due.get_min() {
             return Some(self.flow_goes_on(&self.operations[flow]));
         }
-        let next = self.next_revert(now).or_else(|| self.next_start(now));
-        next.map(|event| vec![event])
+        self.next_attempt(now, schemas).map(|event| vec![event])
+    }
+
+    /// What is handed to an executor next: of starts and reverts whose turn it is first.
+    fn next_attempt(&self, now: Moment, schemas: &dyn Schemas) -> Option<EventBody> {
+        let start = self.next_start(now, schemas);
+        let Some((turn, executor)) = self.next_revert() else {
+            return start;
+        };
+        match &start {
+            Some(EventBody::Operation(event))
+                if self.turn(&self.operations[&event.subject.sequence]) < turn =>
+            {
+                start
+            }
+            _ => Some(self.revert(turn, executor, now)),
+        }
     }
 
     /// The moment has come that a scheduled or waiting operation was looking to.
@@ -103,17 +119,6 @@ impl State {
             && (operation.is_flow() || self.starter(operation).is_some())
     }
 
-    /// The start of an operation; its end, if it takes of a result what is not there.
-    fn start(&self, operation: &Operation, executor: &Executor, now: Moment) -> EventBody {
-        let request = &operation.request;
-        if request.step().is_some_and(|step| step.takes_results)
-            && let Err(failure) = self.bound(operation, &request.kwargs)
-        {
-            return failed(operation, &operation.info, failure);
-        }
-        started(operation, executor.name.clone(), now.steady)
-    }
-
     /// The executor that takes an operation at once, that is behind all others in the queues and
     /// waits for nothing else. Whoever was left to be started by a later command goes first.
     pub(super) fn starter(&self, operation: &Operation) -> Option<&Executor> {
@@ -122,6 +127,7 @@ impl State {
         let executor = executor.ok()?;
         let fits = self.capacity.fits(LAST, weight);
         let is_next = self.next_on(executor, self.most()).is_none()
+            && self.revert_on(executor).is_none()
             && (weight == 0 || self.capacity.reserve.is_some() || !self.is_any_ready());
         (fits && is_next).then_some(executor)
     }
@@ -140,7 +146,7 @@ impl State {
     }
 
     /// The start of the oldest operation that can, or word of whom freed weight is kept for.
-    fn next_start(&self, now: Moment) -> Option<EventBody> {
+    fn next_start(&self, now: Moment, schemas: &dyn Schemas) -> Option<EventBody> {
         if let Some(reserve) = self.capacity.reserve
             && !self.is_offered(&self.operations[&reserve.sequence])
         {
@@ -151,7 +157,11 @@ impl State {
         let first = &self.operations[&oldest.0.1];
         let reserved = self.capacity.reserve.map(Reserve::turn);
         let start = |((_, sequence), executor): (Turn, &Executor)| {
-            self.start(&self.operations[&sequence], executor, now)
+            let operation = &self.operations[&sequence];
+            match self.check_bound(operation, schemas) {
+                Ok(()) => started(operation, executor.name.clone(), now.steady),
+                Err(failure) => failed(operation, &operation.info, failure),
+            }
         };
         if reserved.is_none_or(|turn| oldest.0 <= turn) {
             if self.capacity.fits(oldest.0, first.request.weight()) {

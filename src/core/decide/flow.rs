@@ -43,7 +43,8 @@ impl State {
             }
             FlowStep::Stop(step) => stopped(&self.operations[&step]),
             FlowStep::Complete => {
-                let info = ended(flow.info.described("Completed"), None);
+                let mut info = ended(flow.info.described("Completed"), None);
+                info.percentage = 100.0;
                 let change = Change::Completed(Json::null());
                 event(flow, OperationState::Completed, info, change)
             }
@@ -54,20 +55,26 @@ impl State {
         vec![body]
     }
 
-    /// The next revert that an executor can take. Reverts wait for no capacity.
-    pub(super) fn next_revert(&self, now: Moment) -> Option<EventBody> {
+    /// The first revert that an executor can take. Reverts wait for no capacity.
+    pub(super) fn next_revert(&self) -> Option<(Turn, &Executor)> {
         if self.reverts.is_empty() {
             return None;
         }
-        let first = |executor: &Executor| -> Option<Turn> {
-            let queues = executor.offers.iter();
-            let queues = queues.filter_map(|offer| self.reverts.get(offer)?.get_min());
-            queues.min().copied()
-        };
         let free = self.executors.values().filter(|known| known.is_free());
-        let offered = free.filter_map(|executor| Some((first(executor)?, executor)));
-        let ((_, sequence), executor) = offered.min_by_key(|(turn, _)| *turn)?;
-        let step = &self.operations[&sequence];
+        let offered = free.filter_map(|executor| Some((self.revert_on(executor)?, executor)));
+        offered.min_by_key(|(turn, _)| *turn)
+    }
+
+    /// The first revert of those that this executor takes.
+    pub(super) fn revert_on(&self, executor: &Executor) -> Option<Turn> {
+        let queues = executor.offers.iter();
+        let queues = queues.filter_map(|offer| self.reverts.get(offer)?.get_min());
+        queues.min().copied()
+    }
+
+    /// A revert is handed to an executor.
+    pub(super) fn revert(&self, turn: Turn, executor: &Executor, now: Moment) -> EventBody {
+        let step = &self.operations[&turn.1];
         let (attempt, timeout) = started_by(step, now.steady);
         let change = Change::Reverting {
             attempt,
@@ -75,7 +82,7 @@ impl State {
             timeout,
         };
         let info = reverting_info(&step.info);
-        Some(event(step, OperationState::Reverting, info, change))
+        event(step, OperationState::Reverting, info, change)
     }
 
     /// The step that completes a flow's count: told of the flow, while there are others to come.
@@ -160,7 +167,11 @@ impl State {
         if !left.is_empty() {
             failure.tell("notReverted", &left);
         }
-        let info = ended(flow.info.described("Failed"), Some(&failure));
+        let word = match failure.code {
+            Failure::CANCELED => "Canceled",
+            _ => "Failed",
+        };
+        let info = ended(flow.info.described(word), Some(&failure));
         event(
             flow,
             OperationState::Reverted,

@@ -47,7 +47,7 @@ impl State {
         if !faults.is_empty() {
             return Err(Refusal::Invalid { faults });
         }
-        self.check_ids(&steps)?;
+        self.check_ids(&asked, &steps)?;
         let steps = self.with_requirements(&asked, &flow, steps, requires)?;
         set_claims(&mut flow, &steps);
         self.condition(&mut flow);
@@ -190,11 +190,13 @@ impl State {
     }
 
     /// Refuses steps whose ids other operations have.
-    fn check_ids(&self, steps: &[Operation]) -> Result<(), Refusal> {
-        let mut ids = steps.iter().map(|step| &step.subject.id);
-        match ids.find(|id| self.operation(id).is_some()) {
-            Some(taken) => Err(Refusal::IdReused {
-                id: taken.clone(),
+    fn check_ids(&self, asked: &RegisterFlow, steps: &[Operation]) -> Result<(), Refusal> {
+        let is_taken = |(asked, step): &(&RegisterStep, &Operation)| {
+            asked.ended.is_some() || self.operation(&step.subject.id).is_some()
+        };
+        match asked.steps.iter().zip(steps).find(is_taken) {
+            Some((_, taken)) => Err(Refusal::IdReused {
+                id: taken.subject.id.clone(),
                 differs: "parent",
             }),
             None => Ok(()),

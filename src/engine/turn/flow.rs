@@ -97,8 +97,13 @@ impl Loop {
         if !faults.is_empty() {
             return Err(invalid(faults));
         }
-        if flow.id.is_none() {
-            flow.ulid = self.fresh_ulid();
+        match &flow.id {
+            None => flow.ulid = self.fresh_ulid(),
+            Some(id) => {
+                for step in &mut flow.steps {
+                    step.ended = self.ended(&format!("{id}.{}", step.name), draft)?;
+                }
+            }
         }
         self.look_up_earlier(&mut flow.after, draft)
     }

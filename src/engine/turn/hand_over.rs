@@ -3,13 +3,14 @@
 
 use std::sync::Arc;
 
-use opstead_core::{Cursor, Failure, Json, Operation, OperationState, Outcome};
-
-use serde_json::json;
+use opstead_core::{
+    Cursor, Declaration, Failure, Fault, Json, Operation, OperationState, Outcome, Request, Schemas,
+};
 
 use super::Loop;
 use crate::engine::attempts::Errand;
 use crate::engine::executor::{Past, StepFailure};
+use crate::engine::{EngineHandle, SealBroken, Vault};
 
 /// The most bytes of the data of all failures that a revert is told: of further ones it is left out.
 const FAILURE_DATA_BYTES: usize = 1 << 20;
@@ -34,47 +35,11 @@ impl Loop {
 
     fn kwargs(&self, operation: &Operation) -> Result<Json, Failure> {
         let request = &operation.request;
-        let kwargs = match request.sealed() {
-            Some(sealed) => self.config.vault.open(sealed).map_err(|error| {
-                Failure::new(STORAGE_FAILED, &error.to_string(), "storageFailed", false)
-            })?,
-            None => request.kwargs.clone(),
-        };
+        let kwargs = open(&self.config.vault, request)?;
         match request.step() {
-            Some(step) if step.takes_results => {
-                let bound = self.state.bound(operation, &kwargs)?;
-                // What is to be undone is told as it was meant to be done.
-                if operation.state != OperationState::Reverting {
-                    self.check_bound(operation, &bound)?;
-                }
-                Ok(bound)
-            }
+            Some(step) if step.takes_results => self.state.bound(operation, &kwargs),
             _ => Ok(kwargs),
         }
-    }
-
-    /// Kwargs that take results are checked when these are there.
-    fn check_bound(&self, operation: &Operation, bound: &Json) -> Result<(), Failure> {
-        let (subject, request) = (&operation.subject, &operation.request);
-        let declaration = self
-            .state
-            .declaration(&subject.method_name, Some(request.version));
-        let faults = declaration.map(|declaration| self.handle.faults(declaration, bound));
-        let faults = faults.unwrap_or_default();
-        if faults.is_empty() {
-            return Ok(());
-        }
-        let told: Vec<String> = faults.iter().map(ToString::to_string).collect();
-        let members = faults
-            .iter()
-            .map(|fault| json!({"pointer": fault.pointer, "message": fault.message}));
-        let members: Vec<_> = members.collect();
-        let data = json!({"reason": "invalidParams", "retryable": false, "faults": members});
-        Err(Failure {
-            code: INVALID_PARAMS,
-            message: told.join("; ").into(),
-            data: Some(Json::from_value(&data).expect("a JSON value is JSON")),
-        })
     }
 
     fn past(&self, step: &Operation) -> Past {
@@ -89,7 +54,7 @@ impl Loop {
                 failure.data = None;
             }
             Some(StepFailure {
-                step: name(failed).into(),
+                step: failed.step_name().into(),
                 operation_id: failed.subject.id.clone(),
                 failure,
             })
@@ -104,23 +69,39 @@ impl Loop {
     }
 }
 
-/// The code of an attempt whose kwargs are not what its method takes.
-const INVALID_PARAMS: i32 = -32602;
-
 /// The code of an attempt whose kwargs cannot be read.
 const STORAGE_FAILED: i32 = 1014;
+
+/// What the core asks about kwargs when it starts a step that takes results.
+pub(super) struct Known<'a> {
+    pub(super) handle: &'a EngineHandle,
+    pub(super) vault: &'a Vault,
+}
+
+impl Schemas for Known<'_> {
+    fn open(&self, request: &Request) -> Result<Json, Failure> {
+        open(self.vault, request)
+    }
+
+    fn faults(&self, declaration: &Arc<Declaration>, kwargs: &Json) -> Vec<Fault> {
+        self.handle.faults(declaration, kwargs)
+    }
+}
+
+/// Kwargs with their secrets.
+fn open(vault: &Vault, request: &Request) -> Result<Json, Failure> {
+    let Some(sealed) = request.sealed() else {
+        return Ok(request.kwargs.clone());
+    };
+    let failed = |error: SealBroken| {
+        Failure::new(STORAGE_FAILED, &error.to_string(), "storageFailed", false)
+    };
+    vault.open(sealed).map_err(failed)
+}
 
 fn failure_of(operation: &Operation) -> Option<&Failure> {
     match operation.outcome.as_ref()? {
         Outcome::Failed(failure) | Outcome::Canceled(failure) => Some(failure),
         _ => None,
     }
-}
-
-/// The name of a step in its flow: its id goes on with it behind that of the flow.
-fn name(step: &Operation) -> &str {
-    let id = &*step.subject.id;
-    let flow = step.subject.parent.as_ref();
-    let flow = flow.map_or(0, |flow| flow.id.len() + 1);
-    id.get(flow..).unwrap_or(id)
 }

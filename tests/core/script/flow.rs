@@ -22,15 +22,22 @@ pub(super) fn step(words: &mut Words) -> Result<RegisterStep, String> {
             .map(Arc::from)
             .collect(),
         retry: retry(words)?,
+        ended: None,
     })
 }
 
 /// The flow of the steps since the last one.
 pub(super) fn flow(words: &mut Words, world: &World) -> Result<RegisterFlow, String> {
     let id = words.key("id").map(Arc::<str>::from);
+    let mut steps = world.next_steps();
+    if let Some(id) = id.as_ref().filter(|id| world.known(id).is_err()) {
+        for step in &mut steps {
+            step.ended = world.archive.get(&*format!("{id}.{}", step.name)).cloned();
+        }
+    }
     Ok(RegisterFlow {
         name: words.next("NAME")?.into(),
-        steps: world.next_steps(),
+        steps,
         ulid: world.next_ulid().into(),
         start_at: words.key_number("start")?.map(Time),
         start_before: words.key_number("before")?.map(Time),

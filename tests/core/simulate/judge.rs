@@ -171,7 +171,8 @@ impl Judge<'_> {
             Waiting | Scheduled => Due::Events(vec![("canceled", known.sequence)]),
             Running if known.cancelable => Due::Events(vec![("canceling", known.sequence)]),
             Running => Due::Refused(Refusal::NotCancelable {
-                method_name: known.method.clone(),
+                what: known.method.clone(),
+                when: "while it runs",
             }),
             Canceling | Canceled => Due::Events(Vec::new()),
             state => Due::Refused(Refusal::OperationEnded { state }),
