@@ -419,6 +419,7 @@ async fn reading_is_the_same_log() {
     session.noop("late").await;
     let answer: Value = serde_json::from_str(&reader.answer(read).await).unwrap();
     assert_eq!(answer["result"]["alerts"][0]["operationId"], "late");
+    session.done("late").await;
     let head = session.head().await;
     let none = session
         .ok("alerts.read", json!({"after": head, "timeoutMs": 1}))
