@@ -131,8 +131,14 @@ impl Failure {
         Self::new(Self::CANCELED, "canceled on request", "canceled", false)
     }
 
+    /// Whether it is that somebody canceled the operation, whatever else it tells.
+    pub(crate) fn is_cancel(&self) -> bool {
+        let canceled = Self::canceled();
+        (self.code, &self.message) == (canceled.code, &canceled.message)
+    }
+
     /// Its executor says that it is canceled, which nobody has asked for.
-    pub fn stopped() -> Self {
+    pub(crate) fn stopped() -> Self {
         let message = "its executor stopped without being asked";
         Self::new(Self::CANCELED, message, "canceled", false)
     }

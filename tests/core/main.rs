@@ -13,9 +13,11 @@
 mod bytes;
 mod cost;
 mod frozen;
+mod harness;
 mod script;
 mod show;
 mod simulate;
+mod simulate_flows;
 mod world;
 
 use std::fmt::Write;

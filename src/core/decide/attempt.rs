@@ -103,7 +103,7 @@ impl State {
                 canceled(operation, &info)
             }
             // Nobody has asked it to stop.
-            Verdict::Canceled => self.attempt_failed(operation, &info, Failure::canceled(), now),
+            Verdict::Canceled => self.attempt_failed(operation, &info, Failure::stopped(), now),
             Verdict::Failed(failure) => self.attempt_failed(operation, &info, failure, now),
         };
         let completes =

@@ -145,9 +145,7 @@ impl State {
         let first = flow.failed_steps().first();
         let first = first.and_then(|sequence| self.operations.get(sequence));
         let was_canceled = flow.state == OperationState::Canceling
-            || flow
-                .failure()
-                .is_some_and(|known| known.code == Failure::CANCELED);
+            || flow.failure().is_some_and(Failure::is_cancel);
         match first.and_then(|step| step.outcome.as_ref()) {
             Some(Outcome::Failed(failure)) if !was_canceled => failure.clone(),
             _ => Failure::canceled(),
@@ -167,9 +165,9 @@ impl State {
         if !left.is_empty() {
             failure.tell("notReverted", &left);
         }
-        let word = match failure.code {
-            Failure::CANCELED => "Canceled",
-            _ => "Failed",
+        let word = match failure.is_cancel() {
+            true => "Canceled",
+            false => "Failed",
         };
         let info = ended(flow.info.described(word), Some(&failure));
         event(

@@ -3,9 +3,7 @@
 
 use std::sync::Arc;
 
-use opstead_core::{
-    Cursor, Failure, Fault, InfoUpdate, Lease, OperationState, Order, Refusal, Reply, Verdict,
-};
+use opstead_core::{Cursor, Fault, InfoUpdate, Lease, Order, Refusal, Reply};
 
 use super::Loop;
 use crate::engine::EngineError;
@@ -92,12 +90,6 @@ impl Loop {
             }
             Said::End { lease, verdict } => {
                 self.check_lease(lease, seat)?;
-                let verdict = match verdict {
-                    Verdict::Canceled if !self.is_canceling(lease) => {
-                        Verdict::Failed(Failure::stopped())
-                    }
-                    other => other,
-                };
                 let early = self.take_reports(lease, false, draft);
                 self.attempts.end(lease);
                 let update = early.map(|early| early.update).unwrap_or_default();
@@ -139,12 +131,6 @@ impl Loop {
         } else {
             Err(Refusal::StaleLease.into())
         }
-    }
-
-    /// Whether somebody has asked to cancel the operation of an attempt.
-    fn is_canceling(&self, lease: Lease) -> bool {
-        let operation = self.state.operation_at(lease.sequence);
-        operation.is_some_and(|operation| operation.state == OperationState::Canceling)
     }
 
     /// An executor that has come back goes on with an attempt. If it was to stop meanwhile, it is

@@ -150,7 +150,7 @@ impl Judge<'_> {
                 keep_ms: None,
             } => Due::Events(self.due_interruptions(executor, &[])),
             Order::Detach { .. } => Due::Events(Vec::new()),
-            // Flows have scripts of their own.
+            // Flows have a simulation of their own.
             Order::RegisterFlow(_) | Order::RetryRevert { .. } | Order::SkipRevert { .. } => {
                 unreachable!("no flow is registered here")
             }

@@ -2,27 +2,24 @@
 //! agree after each; now and then the process "crashes" and the state is made again from what a
 //! journal would hold.
 //!
-//! A failure prints its seed and its story as a golden script. `OPSTEAD_SEED=7` plays one seed.
+//! A failure prints its seed and its story as a golden script. Flows have a simulation of their own.
 
 mod automatic;
 mod compare;
 mod conditions;
 mod judge;
-mod model;
+pub(crate) mod model;
 mod objects;
 mod orders;
 
-use std::collections::BTreeMap;
-use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
-use std::sync::Mutex;
-
 use opstead_core::checkpoint::Record;
-use opstead_core::{Cursor, Event, Executed, Order, Refusal, Reply};
+use opstead_core::{Event, Executed, Order, Refusal, Reply};
 
+use crate::harness::{Checkpoints, Random, Seen, Story, assert_log_makes_state, play_seeds};
 use crate::quiet;
 use crate::script::{Step, parse};
 use crate::show::word;
-use crate::world::{World, assert_same, reopened};
+use crate::world::World;
 use compare::compare;
 use judge::Judge;
 use model::Model;
@@ -44,72 +41,11 @@ const METHODS: [&str; 9] = [
 
 #[test]
 fn simulation_agrees_with_the_naive_model() {
-    let seeds = match std::env::var("OPSTEAD_SEED") {
-        Ok(seed) => {
-            let seed = seed.parse().expect("OPSTEAD_SEED is a number");
-            seed..seed + 1
-        }
-        Err(_) => 1..SEEDS + 1,
-    };
-    let all = seeds.end - seeds.start == SEEDS;
-    let seeds = Mutex::new(seeds);
-    let next = || seeds.lock().ok()?.next();
-    let total = Mutex::new(Seen::default());
-    std::thread::scope(|scope| {
-        for _ in 0..2 {
-            scope.spawn(|| {
-                while let Some(seed) = next() {
-                    let seen = play_seed(seed);
-                    let mut total = total.lock().expect("the other thread goes on");
-                    for (what, count) in seen {
-                        *total.entry(what).or_default() += count;
-                    }
-                }
-            });
-        }
+    play_seeds(SEEDS, &RARE, |seed| {
+        let mut run = Run::new(seed);
+        run.play();
+        run.seen
     });
-    let total = total.into_inner().expect("both threads are through");
-    println!("{total:?}");
-    let missing = RARE.iter().find(|what| !total.contains_key(**what));
-    assert!(
-        missing.is_none() || !all,
-        "{missing:?} did not come up: {total:?}"
-    );
-}
-
-fn play_seed(seed: u64) -> Seen {
-    let mut run = Run::new(seed);
-    if let Err(panic) = catch_unwind(AssertUnwindSafe(|| run.play())) {
-        let story: String = run.story.iter().map(|line| format!("> {line}\n")).collect();
-        eprintln!("# seed {seed}; the last command shows it\n{story}");
-        resume_unwind(panic);
-    }
-    run.seen
-}
-
-/// Xorshift: the same numbers for the same seed, everywhere and for ever.
-struct Random(u64);
-
-impl Random {
-    fn next(&mut self) -> u64 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        self.0.wrapping_mul(0x2545_F491_4F6C_DD1D) >> 16
-    }
-
-    fn below(&mut self, bound: usize) -> usize {
-        (self.next() % bound as u64) as usize
-    }
-
-    /// True once in so many times.
-    fn once_in(&mut self, times: usize) -> bool {
-        self.below(times) == 0
-    }
-
-    fn pick<'a, T: ?Sized>(&mut self, from: &[&'a T]) -> &'a T {
-        from[self.below(from.len())]
-    }
 }
 
 /// What a run is like.
@@ -172,10 +108,7 @@ const PROFILES: [Profile; 5] = [
     },
 ];
 
-/// How often each event came up, and other rare things: a whole simulation must have come across
-/// all of them.
-type Seen = BTreeMap<&'static str, usize>;
-
+/// What a whole simulation must have come across.
 const RARE: [&str; 13] = [
     "wakeContinued",
     "massStart",
@@ -197,9 +130,8 @@ struct Run {
     profile: &'static Profile,
     world: World,
     model: Model,
-    story: Vec<String>,
-    /// Written checkpoints, and the cursors they include.
-    checkpoints: Vec<(Cursor, Vec<Record>)>,
+    story: Story,
+    checkpoints: Checkpoints,
     /// Of ten orders so many register; it changes now and then, so that queues grow and shrink.
     appetite: usize,
     /// Nothing that runs ends meanwhile, so that many wait for the same.
@@ -210,7 +142,7 @@ struct Run {
 impl Run {
     fn new(seed: u64) -> Self {
         Self {
-            random: Random(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1),
+            random: Random::new(seed),
             // The last three are for masses, and slow.
             profile: match seed as usize % 10 {
                 mass @ 7.. => &PROFILES[mass - 5],
@@ -218,8 +150,8 @@ impl Run {
             },
             world: World::new(),
             model: Model::default(),
-            story: Vec::new(),
-            checkpoints: Vec::new(),
+            story: Story::new(seed),
+            checkpoints: Checkpoints::default(),
             appetite: 5,
             holding: false,
             seen: Seen::default(),
@@ -244,8 +176,7 @@ impl Run {
                 self.step("continue".to_owned());
             }
             if self.random.once_in(60) {
-                self.checkpoints
-                    .push((self.world.state.head(), self.world.records()));
+                self.checkpoints.write(&self.world);
             }
             // More often in the middle of a wake-up, where there is more to forget.
             let calm = self.world.state.is_settled(self.world.now);
@@ -254,13 +185,7 @@ impl Run {
             }
         }
         self.drain();
-        let again = reopened(&[], &self.world.log);
-        assert_same(
-            &self.world.state,
-            &again,
-            self.world.now,
-            "what all events make",
-        );
+        assert_log_makes_state(&self.world);
     }
 
     fn change_mood(&mut self) {
@@ -339,34 +264,16 @@ impl Run {
         }
     }
 
-    /// What was in memory is gone; the journal and perhaps a checkpoint are there.
+    /// What was in memory is gone.
     fn crash(&mut self) {
-        let records = self.world.records();
-        for record in &records {
+        for record in &self.world.records() {
             match record {
                 Record::Wake { .. } => *self.seen.entry("crashInAWake").or_default() += 1,
                 Record::Cascade(_) => *self.seen.entry("crashInACascade").or_default() += 1,
                 _ => {}
             }
         }
-        let now = reopened(&records, &[]);
-        assert_same(
-            &self.world.state,
-            &now,
-            self.world.now,
-            "what its own records make",
-        );
-        let n = self.checkpoints.len();
-        let old = n.saturating_sub(self.random.below(4));
-        let checkpoint = match self.random.once_in(10) {
-            true => None,
-            false => self.checkpoints.get(old),
-        };
-        let (head, records) = checkpoint.map_or((0, &[][..]), |(head, records)| (*head, records));
-        let again = reopened(records, &self.world.log[head as usize..]);
-        let what = format!("what the records of {head} make");
-        assert_same(&self.world.state, &again, self.world.now, &what);
-        self.world.state = again;
+        self.checkpoints.crash(&mut self.world, &mut self.random);
     }
 
     /// Whatever can run runs, and with nothing new to come, all come to their end.
