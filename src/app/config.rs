@@ -271,7 +271,7 @@ impl Config {
             claims: core.claims as u32,
             dependencies: core.dependencies as u32,
             children: core.children as u32,
-            flow_steps: 10_000,
+            flow_steps: core.flow_steps as u32,
             capacity: self.capacity(),
             result_bytes: RESULT_BYTES,
             report_bytes: REPORT_BYTES,

@@ -115,7 +115,7 @@ impl Operation {
         self.state.has_ended() && !self.is_step()
     }
 
-    fn requires(&self) -> &[Cursor] {
+    pub(crate) fn requires(&self) -> &[Cursor] {
         self.request
             .step()
             .map_or(&[], |Step { requires, .. }| requires)

@@ -54,9 +54,72 @@ const PUBLISHED: &[&str] = &[
     "retire vm.VM.c",
 ];
 
+/// Flows: one in each of its states, and every event of theirs.
+const FLOWS: &[&str] = &[
+    "method s.make object=vm.{vm} claim=update:vm:{vm} cancelable revertible weight=1 timeout=9000",
+    "method s.keep",
+    "method s.take integer=size revertible attempts=2 initial=100",
+    "attach pool capacity=300",
+    r#"step a s.make {"vm":"a"}"#,
+    r#"step b s.make {"vm":"a"} requires=a"#,
+    "step c s.keep",
+    r#"step d s.take {"size":{"$result":"c#/size"}} attempts=3 initial=50"#,
+    "flow deploy id=done tag=blue",
+    "complete done.a",
+    r#"complete done.c {"size":5}"#,
+    "fail done.d 3000 again",
+    "after 50",
+    "continue",
+    "complete done.d",
+    "complete done.b",
+    r#"step a s.make {"vm":"b"}"#,
+    "step b s.keep requires=a",
+    r#"step c s.take {"size":1} requires=b"#,
+    r#"step d s.take {"size":1} requires=b"#,
+    "step e s.keep requires=c",
+    "flow deploy id=stuck start=100 before=9000",
+    "after 100",
+    "continue",
+    "complete stuck.a",
+    "complete stuck.b",
+    r#"fail stuck.d 3001 broken data={"retryable":false}"#,
+    r#"complete stuck.c {"made":1}"#,
+    r#"update stuck.c {"operationDescription":"Removing","stage":[1,2]} flush"#,
+    "fail stuck.c 3002 no",
+    "fail stuck.d 3002 no",
+    "retry stuck.c",
+    "complete stuck.c",
+    "skip stuck.d",
+    "fail stuck.a 3003 no",
+    r#"step a s.take {"size":1}"#,
+    r#"step b s.take {"size":1}"#,
+    "flow deploy id=back",
+    "complete back.a",
+    r#"fail back.b 3001 broken data={"retryable":false}"#,
+    "complete back.b",
+    "detach pool",
+    "attach pool capacity=300",
+    r#"step a s.make {"vm":"b"}"#,
+    "flow deploy id=waits",
+    r#"step a s.make {"vm":"d"}"#,
+    "step b s.keep requires=a",
+    "flow deploy id=stops after=done",
+    "cancel stops",
+    r#"step a s.make {"vm":"c"}"#,
+    "flow deploy id=runs",
+    "step a s.keep",
+    "flow deploy id=gone",
+    "fail gone.a 3001 broken",
+];
+
 #[test]
 fn what_coordination_wrote_first_is_read() {
     check("coordination", COORDINATION);
+}
+
+#[test]
+fn what_flows_wrote_first_is_read() {
+    check("flows", FLOWS);
 }
 
 #[test]

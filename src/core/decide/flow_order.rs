@@ -11,7 +11,7 @@ pub(super) type Requires = Vec<BTreeSet<usize>>;
 
 /// What each step requires, with those before it that it conflicts with. The order is that of the
 /// requirements, among equals as listed.
-pub(super) fn ordered(steps: &[Operation], mut requires: Requires) -> Result<Requires, Refusal> {
+pub(super) fn ordered(steps: &[&Operation], mut requires: Requires) -> Result<Requires, Refusal> {
     let order = sorted(&requires).map_err(|circle| circle_refused(steps, &circle))?;
     let mut lasts: BTreeMap<&Resource, Last> = BTreeMap::new();
     for index in order {
@@ -99,7 +99,7 @@ fn sorted(requires: &Requires) -> Result<Vec<usize>, Vec<usize>> {
     Err(way.split_off(start))
 }
 
-fn circle_refused(steps: &[Operation], circle: &[usize]) -> Refusal {
+fn circle_refused(steps: &[&Operation], circle: &[usize]) -> Refusal {
     const NAMED: usize = 16;
     let mut names: Vec<_> = circle
         .iter()

@@ -211,7 +211,7 @@ impl State {
         mut steps: Vec<Operation>,
         requires: Requires,
     ) -> Result<Vec<Operation>, Refusal> {
-        let requires = ordered(&steps, requires)?;
+        let requires = ordered(&steps.iter().collect::<Vec<_>>(), requires)?;
         for (index, (step, requires)) in steps.iter_mut().zip(requires).enumerate() {
             let asked = &asked.steps[index];
             let declaration = self.declaration(&asked.method_name, asked.version);
@@ -342,12 +342,6 @@ fn check_steps(
             let message = format!("{:?} is the name of step {earlier}, too", step.name);
             faults.push(Fault::new(pointer, message));
         }
-        if let Some(retry) = &step.retry
-            && let Err(Refusal::Invalid { faults: found }) =
-                retry.check(&format!("/steps/{index}/retry"))
-        {
-            faults.extend(found);
-        }
     }
     let mut requires = Requires::with_capacity(asked.steps.len());
     for (index, step) in asked.steps.iter().enumerate() {
@@ -413,11 +407,8 @@ fn is_same(
     flow: &Operation,
     steps: &[Arc<Operation>],
 ) -> bool {
-    let same = |(index, (asked, known)): (usize, (&RegisterStep, &Arc<Operation>))| {
+    let same = |(asked, known): (&RegisterStep, &Arc<Operation>)| {
         let request = &known.request;
-        let mut required = requires[index]
-            .iter()
-            .map(|other| sequence_of(flow, *other));
         known.step_name() == &*asked.name
             && known.subject.method_name == asked.method_name
             && asked
@@ -425,11 +416,18 @@ fn is_same(
                 .is_none_or(|version| version == request.version)
             && request.kwargs.same_as(&asked.kwargs)
             && (flow.state.has_ended() || request.sealed() == asked.sealed.as_ref())
-            && required.all(|other| {
-                request
-                    .step()
-                    .is_some_and(|step| step.requires.contains(&other))
-            })
     };
-    asked.steps.len() == steps.len() && asked.steps.iter().zip(steps).enumerate().all(same)
+    if asked.steps.len() != steps.len() || !asked.steps.iter().zip(steps).all(same) {
+        return false;
+    }
+    let known: Vec<&Operation> = steps.iter().map(|step| &**step).collect();
+    let Ok(requires) = ordered(&known, requires.clone()) else {
+        return false;
+    };
+    let required =
+        |indices: BTreeSet<usize>| indices.into_iter().map(|index| sequence_of(flow, index));
+    requires
+        .into_iter()
+        .zip(known)
+        .all(|(requires, step)| required(requires).eq(step.requires().iter().copied()))
 }
