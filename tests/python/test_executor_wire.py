@@ -300,6 +300,38 @@ def test_a_thread_that_is_given_up_does_not_hold_the_next_attempt_up(daemon: Dae
     assert told == [True]
 
 
+def test_a_revert_waits_for_every_attempt_that_was_given_up(daemon: Daemon) -> None:
+    executor = opstead.Executor("test", capacity=1)
+    go, begun, order = threading.Event(), threading.Event(), []
+    executor.query("t.query")(lambda: None)
+
+    @executor.method("t.sleeps")
+    def sleeps(task: opstead.Task) -> None:
+        if task.attempt == 1:
+            begun.set()
+            assert go.wait(NEVER)
+        order.append(task.attempt)
+
+    @executor.revert("t.sleeps")
+    def undo(task: opstead.Task) -> None:
+        order.append(task.attempt)
+
+    step = {"operationId": "f.a", "methodName": "t.sleeps", "version": 1, "kwargs": {}}
+    with seated(daemon, executor) as peer:
+        peer.seat()
+        peer.assign("execute", "7.1", attempt=1, **step)
+        assert begun.wait(NEVER)
+        peer.assign("execute", "7.2", attempt=2, **step)
+        assert peer.take("executors.complete")["lease"] == "7.2"
+        peer.assign("revert", "7.3", attempt=3, **step)
+        # What comes behind it is answered.
+        peer.assign("query", queryId="9", methodName="t.query", version=1, kwargs={})
+        assert peer.take("executors.answer") == {"queryId": "9", "result": None}
+        go.set()
+        assert peer.take("executors.complete") == {"lease": "7.3", "result": None}
+    assert order == [2, 1, 3]
+
+
 def test_a_query_whose_answer_is_refused_is_answered_so(
     daemon: Daemon, executor: opstead.Executor
 ) -> None:

@@ -48,7 +48,6 @@ class Attachment:
         self.loop = asyncio.get_running_loop()
         self._queries = asyncio.Semaphore(QUERIES)
         self._attempts: dict[str, Attempt] = {}
-        self._latest: dict[str, Attempt] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._route: Optional[Route] = None
         self._was_attached = False
@@ -253,8 +252,10 @@ class Attachment:
         id, lease = assignment.operationId or "", assignment.lease or ""
         if lease in self._attempts:
             return
-        attempt = Attempt(self, assignment, self._declared(assignment), self._latest.get(id))
-        self._attempts[lease] = self._latest[id] = attempt
+        before = [one for one in self._attempts.values() if one.operation_id == id]
+        attempt = self._attempts[lease] = Attempt(
+            self, assignment, self._declared(assignment), before
+        )
         self._idle.clear()
         self._begin(self._carry_out(attempt))
 
@@ -263,8 +264,6 @@ class Attachment:
             await _quietly(attempt.run())
         finally:
             del self._attempts[attempt.lease]
-            if self._latest[attempt.operation_id] is attempt:
-                del self._latest[attempt.operation_id]
             if not self._attempts:
                 self._idle.set()
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import threading
-from collections.abc import Awaitable, Mapping
+from collections.abc import Awaitable, Mapping, Sequence
 from typing import Any, Callable, Optional, Protocol, TypeVar
 
 from ._backoff import Backoff
@@ -63,14 +63,14 @@ class Attempt:
         link: Link,
         assignment: Assignment,
         declared: Declared,
-        before: Optional[Attempt],
+        before: Sequence[Attempt],
     ) -> None:
         self._link = link
         self.is_revert = assignment.action == "revert"
         self._function = declared.revert if self.is_revert else declared.function
         self._is_async = self._function is not None and is_async(self._function)
         self._kwargs = assignment.kwargs or {}
-        # An attempt that the daemon gave up, and that has not ended yet.
+        # Attempts at the operation that the daemon gave up, and that have not ended yet.
         self._before = before
         self.operation_id = assignment.operationId or ""
         self.lease = assignment.lease or ""
@@ -180,11 +180,14 @@ class Attempt:
 
     async def _carried_out(self) -> Outcome:
         # A coroutine cleans up soon, undisturbed. A thread may be held for as long as it likes:
-        # waiting for it, the next attempt might never begin.
-        if self._before is not None:
-            self._before.give_up()
-            if self._before._is_async:
-                await self._before._stopped.wait()
+        # waiting for it, the next attempt might never begin. But what is still being done cannot be
+        # undone.
+        for earlier in self._before:
+            if not earlier._stopped.is_set():
+                earlier.give_up()
+        for earlier in self._before:
+            if earlier._is_async or self.is_revert:
+                await earlier._stopped.wait()
         if self.canceled.is_set():
             return Outcome(CANCELED, {})
         if self._function is None:
