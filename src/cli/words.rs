@@ -60,6 +60,9 @@ pub(super) fn last_error(error: &LastError) -> Option<String> {
     (error.code != 0).then(|| format!("{} ({})", error.message, error.code))
 }
 
+/// The name of the bar of the stages.
+pub(super) const STAGES_DONE: &str = "  Stages done";
+
 /// How far an operation is, as bars: its stages, and within them the one in progress.
 pub(super) fn bars(info: &OperationInfo) -> Vec<(&'static str, Cell)> {
     let mut bars = Vec::new();
@@ -72,7 +75,7 @@ pub(super) fn bars(info: &OperationInfo) -> Vec<(&'static str, Cell)> {
             stage.number,
             stage.total
         );
-        bars.push(("  Stages done", text.into()));
+        bars.push((STAGES_DONE, text.into()));
     }
     if let Some(percentage) = info.percentage.known() {
         let name = if stage.total > 1 && !stage.is_last() {

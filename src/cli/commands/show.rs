@@ -120,7 +120,12 @@ fn record(operation: &Operation) -> Vec<(&'static str, Cell)> {
             words::progress(&operation.operation_info).into(),
         ),
     ];
-    facts.extend(words::bars(&operation.operation_info));
+    let mut bars = words::bars(&operation.operation_info);
+    if operation.done && operation.state != OperationState::Completed {
+        // However it ended, all of its stages count as done.
+        bars.retain(|(name, _)| *name != words::STAGES_DONE);
+    }
+    facts.extend(bars);
     // The error that ended it is told whole.
     if let (None, Some(error)) = (
         &operation.error,
@@ -213,7 +218,6 @@ Arguments      {\"vm\":\"a\"}
 Alert name     vm.VM.a
 State          failed
 Progress       Failed
-  Stages done  [####################] 2 of 2
 Attempt        2 of 3
 Claims         vm a (update)
 Weight         3
