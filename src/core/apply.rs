@@ -128,6 +128,10 @@ impl State {
                 operation.attempt = *attempt;
                 operation.executor = Some(executor.clone());
                 operation.started_at.get_or_insert(time);
+                let failed = operation.course.as_ref();
+                if failed.is_some_and(|course| course.failure.is_some()) {
+                    operation.course().failure = None;
+                }
                 self.set_timer(sequence, *timeout);
                 self.executor_entry(executor).running.insert(sequence);
             }
@@ -140,8 +144,11 @@ impl State {
                 }
                 self.set_timer(sequence, None);
             }
-            Change::AttemptFailed { delay, .. } => {
+            Change::AttemptFailed { failure, delay } => {
                 operation.described = false;
+                if operation.is_step() {
+                    operation.course().failure = Some(failure.clone());
+                }
                 operation.unmet += 1;
                 self.set_timer(sequence, Some(*delay));
             }

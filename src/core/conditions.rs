@@ -195,7 +195,8 @@ pub struct Course {
     /// Of a flow: the steps that failed for good, in that order.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub failed_steps: Vec<Cursor>,
-    /// Of a flow: why it is reverted.
+    /// Of a flow: why it is reverted. Of a step: why its last attempt failed, while it waits for the
+    /// next one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failure: Option<Failure>,
 }

@@ -89,6 +89,7 @@ impl Operation {
     pub fn failure(&self) -> Option<&Failure> {
         match self.revert() {
             Some(Revert::Failed(failure)) => Some(failure),
+            _ if self.is_step() => None,
             _ => self.course.as_ref()?.failure.as_ref(),
         }
     }

@@ -217,11 +217,13 @@ fn stopped(step: &Operation) -> EventBody {
     if step.attempt == 0 {
         return never_started(step);
     }
-    let last = &step.info.last_error;
-    let failure = match last.code {
-        0 => Failure::executor_lost("its executor was lost, and its flow starts nothing any more"),
-        code => Failure::new(code, &last.message, "failed", false),
-    };
+    let last = step
+        .course
+        .as_ref()
+        .and_then(|course| course.failure.clone());
+    let failure = last.unwrap_or_else(|| {
+        Failure::executor_lost("its executor was lost, and its flow starts nothing any more")
+    });
     failed(step, &step.info, failure)
 }
 
