@@ -296,8 +296,9 @@ pub enum Verdict {
 pub enum Reply {
     /// To [`Order::Register`].
     Registered(Registration),
-    /// To [`Order::Cancel`]: the operation as it stands now.
-    Operation(Arc<Operation>),
+    /// To [`Order::Cancel`], [`Order::RetryRevert`] and [`Order::SkipRevert`]: the operation as it
+    /// stands now, and why it waits if it does.
+    Operation(Arc<Operation>, Vec<Reason>),
     /// To [`Order::Attach`]: the attempts that it goes on with.
     Attached(Vec<Lease>),
     /// To an update that came too soon after the last one: send it again later.

@@ -156,7 +156,11 @@ impl State {
             Answer::Registered(sequence) => {
                 Reply::Registered(self.registration(&stands(sequence), false, now))
             }
-            Answer::Operation(sequence) => Reply::Operation(stands(sequence)),
+            Answer::Operation(sequence) => {
+                let operation = stands(sequence);
+                let reasons = self.reasons(&operation, now);
+                Reply::Operation(operation, reasons)
+            }
         };
         Ok(Executed {
             events,
@@ -229,7 +233,7 @@ impl State {
         let Some(operation) = self.operation(&id) else {
             return match ended {
                 Some(operation) if operation.state == OperationState::Canceled => {
-                    Ok(Decision::reply(Reply::Operation(operation)))
+                    Ok(Decision::reply(Reply::Operation(operation, Vec::new())))
                 }
                 Some(operation) => Err(Refusal::OperationEnded {
                     state: operation.state,

@@ -84,6 +84,12 @@ impl Operation {
         self.request.step().is_some()
     }
 
+    /// The places of a flow's steps in the order of registration; of others there are none.
+    pub fn step_sequences(&self) -> std::ops::Range<Cursor> {
+        let first = self.subject.sequence + 1;
+        first..first + Cursor::from(self.request.flow_steps().unwrap_or_default())
+    }
+
     /// The failure that stands while it has not ended: why a flow is reverted, or why a step could
     /// not be.
     pub fn failure(&self) -> Option<&Failure> {
@@ -126,9 +132,7 @@ impl Operation {
 impl State {
     /// The steps of an open flow, as listed.
     pub fn steps(&self, flow: &Operation) -> impl Iterator<Item = &Arc<Operation>> {
-        let first = flow.subject.sequence + 1;
-        let count = flow.request.flow_steps().unwrap_or_default();
-        let steps = self.operations.range(first..first + Cursor::from(count));
+        let steps = self.operations.range(flow.step_sequences());
         steps.map(|(_, step)| step)
     }
 
@@ -359,8 +363,7 @@ impl State {
 
     /// The places of a flow's steps in the order of registration.
     pub(crate) fn sequences(&self, flow: Cursor) -> std::ops::Range<Cursor> {
-        let steps = self.operations[&flow].request.flow_steps();
-        flow + 1..flow + 1 + Cursor::from(steps.unwrap_or_default())
+        self.operations[&flow].step_sequences()
     }
 
     fn make_ready_if_met(&mut self, sequence: Cursor) {

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use opstead_core::{
-    After, Declaration, Json, Lease, Operation, Order, RegisterFlow, RegisterStep, Registration,
-    Reply, Retry, Time,
+    After, Declaration, Json, Lease, Operation, Order, Reason, RegisterFlow, RegisterStep,
+    Registration, Reply, Retry, Time,
 };
 
 use super::kwargs::Checked;
@@ -124,11 +124,13 @@ impl EngineHandle {
     }
 
     /// Reverts again what could not be reverted: a step, or by the flow's id all such steps of it.
-    /// Handed over like a registration. Answers how it stands then.
+    /// Handed over like a registration. Answers how it stands then, and why it
+    /// waits.
     pub fn retry_revert(
         &self,
         id: Arc<str>,
-    ) -> impl Future<Output = Result<Arc<Operation>, EngineError>> + Send + use<> {
+    ) -> impl Future<Output = Result<(Arc<Operation>, Vec<Reason>), EngineError>> + Send + use<>
+    {
         self.change(Order::RetryRevert { id, ended: None })
     }
 
@@ -136,7 +138,8 @@ impl EngineHandle {
     pub fn skip_revert(
         &self,
         id: Arc<str>,
-    ) -> impl Future<Output = Result<Arc<Operation>, EngineError>> + Send + use<> {
+    ) -> impl Future<Output = Result<(Arc<Operation>, Vec<Reason>), EngineError>> + Send + use<>
+    {
         self.change(Order::SkipRevert { id, ended: None })
     }
 }

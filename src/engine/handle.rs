@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use opstead_core::{
     After, Claim, Cursor, Declaration, Failure, Fault, Json, Lease, MethodKind, Moment, Operation,
-    Order, Refusal, Register, Registration, Reply, Retry, State, Time,
+    Order, Reason, Refusal, Register, Registration, Reply, Retry, State, Time,
 };
 use thiserror::Error;
 use tokio::sync::{mpsc, oneshot};
@@ -236,19 +236,21 @@ impl EngineHandle {
         &self,
         id: Arc<str>,
     ) -> impl Future<Output = Result<Arc<Operation>, EngineError>> + Send + use<> {
-        self.change(Order::Cancel { id, ended: None })
+        let canceled = self.change(Order::Cancel { id, ended: None });
+        async move { canceled.await.map(|(operation, _)| operation) }
     }
 
-    /// Hands over an order that is answered with an operation.
+    /// Hands over an order that is answered with an operation and why it waits.
     pub(super) fn change(
         &self,
         order: Order,
-    ) -> impl Future<Output = Result<Arc<Operation>, EngineError>> + Send + use<> {
+    ) -> impl Future<Output = Result<(Arc<Operation>, Vec<Reason>), EngineError>> + Send + use<>
+    {
         let sent = self.order(order);
         let handle = self.clone();
         async move {
             match handle.answer(sent?).await? {
-                Reply::Operation(operation) => Ok(operation),
+                Reply::Operation(operation, reasons) => Ok((operation, reasons)),
                 other => unreachable!("a change was answered with {other:?}"),
             }
         }

@@ -8,7 +8,7 @@ use opstead_core::{Cursor, Purged, State, Time};
 
 use super::request::PurgeTarget;
 use super::{EngineConfig, EngineHandle};
-use crate::journal::{Entry, Journal};
+use crate::journal::{Entry, Journal, ReadError, Reader};
 
 /// A checkpoint is due after so many bytes of events, if not sooner.
 const CHECKPOINT_BYTES: u64 = 512 << 20;
@@ -172,12 +172,15 @@ fn purge(handle: &EngineHandle, retention: &Retention, now: Time) {
     let mut entries = archive.after(0).peekable();
     while entries.peek().is_some() {
         let is_full = handle.reader().archive_bytes() > retention.operations_bytes;
-        let operations: Vec<Purged> = entries
-            .by_ref()
-            .filter(|entry| is_full || entry.finished_at < before)
-            .filter_map(|entry| purged(handle, entry))
-            .take(PURGE_BATCH)
-            .collect();
+        let mut operations = Vec::new();
+        for entry in entries.by_ref() {
+            if is_full || entry.finished_at < before {
+                operations.extend(purged(handle, entry));
+            }
+            if operations.len() >= PURGE_BATCH {
+                break;
+            }
+        }
         if operations.is_empty() {
             continue;
         }
@@ -190,13 +193,27 @@ fn purge(handle: &EngineHandle, retention: &Retention, now: Time) {
     }
 }
 
-/// What the core needs to know of an ended operation that goes.
-fn purged(handle: &EngineHandle, entry: &Entry) -> Option<Purged> {
-    match handle.reader().record(entry) {
-        Ok(operation) => operation.map(|operation| Purged::from(&*operation)),
-        Err(error) => {
-            tracing::error!(%error, sequence = entry.sequence, "an ended operation cannot be read");
-            None
+/// What the core needs to know of an ended operation that goes, and of what goes with it.
+fn purged(handle: &EngineHandle, entry: &Entry) -> Vec<Purged> {
+    purged_with(handle.reader().as_ref(), entry).unwrap_or_else(|error| {
+        tracing::error!(%error, sequence = entry.sequence, "an ended operation cannot be read");
+        Vec::new()
+    })
+}
+
+/// What goes when an ended operation does: with a flow its steps, and these never without it.
+pub fn purged_with(reader: &dyn Reader, entry: &Entry) -> Result<Vec<Purged>, ReadError> {
+    let Some(operation) = reader.record(entry)?.filter(|known| !known.is_step()) else {
+        return Ok(Vec::new());
+    };
+    let mut purged = vec![Purged::from(&*operation)];
+    let archive = reader.archive();
+    for sequence in operation.step_sequences() {
+        if let Some(entry) = archive.get(sequence)
+            && let Some(step) = reader.record(entry)?
+        {
+            purged.push(Purged::from(&*step));
         }
     }
+    Ok(purged)
 }

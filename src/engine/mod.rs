@@ -47,7 +47,7 @@ mod clock;
 pub use clock::{Clock, SystemClock};
 
 mod housekeeping;
-pub use housekeeping::Retention;
+pub use housekeeping::{Retention, purged_with};
 
 mod recovery;
 pub use recovery::{RecoveryError, recover};

@@ -354,7 +354,13 @@ impl Loop {
         let mut operations = Vec::with_capacity(ids.len());
         for id in ids {
             let ended = self.ended(id, draft)?;
-            operations.extend(ended.map(|operation| Purged::from(&*operation)));
+            // Steps go with their flow, and never without it.
+            if let Some(operation) = ended.filter(|ended| !ended.is_step()) {
+                operations.push(Purged::from(&*operation));
+                for step in self.steps_of_ended(&operation, draft)? {
+                    operations.push(Purged::from(&*step));
+                }
+            }
         }
         Ok(operations)
     }

@@ -18,9 +18,12 @@ pub(crate) fn outcome(first: Cursor, result: &Result<Executed, Refusal>) -> Vec<
         Ok(executed) => {
             let mut lines = events(first, &executed.events);
             lines.push(reply(&executed.reply));
-            if let Reply::Registered(registration) = &executed.reply {
-                lines.extend(registration.reasons.iter().map(reason));
-            }
+            let reasons = match &executed.reply {
+                Reply::Registered(registration) => &registration.reasons[..],
+                Reply::Operation(_, reasons) => reasons,
+                _ => &[],
+            };
+            lines.extend(reasons.iter().map(reason));
             lines
         }
         Err(refusal) => {
@@ -269,7 +272,7 @@ fn reply(reply: &Reply) -> String {
             format!("= existing {id} {state}, registered at {}", known.cursor)
         }
         Reply::Registered(new) => format!("= {word} {}", new.id),
-        Reply::Operation(operation) => format!("= {} {word}", operation.subject.id),
+        Reply::Operation(operation, _) => format!("= {} {word}", operation.subject.id),
         Reply::Attached(accepted) if !accepted.is_empty() => {
             format!("= {word}, resumed {}", accepted.len())
         }

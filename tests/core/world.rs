@@ -255,7 +255,7 @@ pub(crate) fn reply_word(reply: &Reply) -> &'static str {
         Reply::Registered(registration) if registration.existing => "existing",
         Reply::Registered(registration) if registration.reasons.is_empty() => "accepted",
         Reply::Registered(_) => "postponed",
-        Reply::Operation(operation) => operation.state.as_str(),
+        Reply::Operation(operation, _) => operation.state.as_str(),
         Reply::Deferred => "deferred",
         Reply::Attached(_) => "done",
         Reply::Done => "done",

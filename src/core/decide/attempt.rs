@@ -83,12 +83,12 @@ impl State {
         let described = operation.described || update.description.is_some();
         let mut info = updated(&operation.info, update);
         let end = match verdict {
-            Verdict::Completed(_) if operation.state == OperationState::Reverting => {
-                step_reverted(operation, &info)
-            }
             Verdict::Completed(result) => {
                 if !described {
                     info = info.described("Completed");
+                }
+                if operation.state == OperationState::Reverting {
+                    return Ok(Decision::done(vec![step_reverted(operation, info)]));
                 }
                 info.percentage = 100.0;
                 let change = Change::Completed(result);

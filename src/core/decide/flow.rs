@@ -130,7 +130,7 @@ impl State {
                 let info = reverting_info(&step.info);
                 event(step, OperationState::Reverting, info, Change::RevertRetried)
             }
-            WayOut::Skip => step_reverted(step, &step.info),
+            WayOut::Skip => step_reverted(step, (*step.info).clone()),
         }));
         Ok(Decision {
             events,
@@ -241,10 +241,14 @@ fn reverting_info(info: &OperationInfo) -> OperationInfo {
     info
 }
 
-/// The end of a step that was undone.
-pub(super) fn step_reverted(step: &Operation, info: &OperationInfo) -> EventBody {
-    let info = ended(info.described("Completed"), None);
-    event(step, OperationState::Reverted, info, Change::Reverted)
+/// The end of a step that was undone. The executor's last word stays.
+pub(super) fn step_reverted(step: &Operation, info: OperationInfo) -> EventBody {
+    event(
+        step,
+        OperationState::Reverted,
+        ended(info, None),
+        Change::Reverted,
+    )
 }
 
 /// A step could not be undone.

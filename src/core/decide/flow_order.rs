@@ -27,23 +27,23 @@ pub(super) fn ordered(steps: &[&Operation], mut requires: Requires) -> Result<Re
 /// The last steps on a resource that others may have to wait for.
 #[derive(Default)]
 struct Last {
-    barrier: Option<usize>,
     exclusive: Option<usize>,
-    /// Reads behind the last exclusive one.
+    /// Reads behind it.
     reads: Vec<usize>,
 }
 
 impl Last {
-    /// Those that a claim waits for; they have waited for the others.
+    /// Those that a claim waits for; they have waited for the others. A read waits for an update,
+    /// too: outside of a flow it may pass one, but here the order is known, and is gone back.
     fn before(&self, operation: ClaimOperation) -> Vec<usize> {
-        match operation {
-            ClaimOperation::Read => self.barrier.into_iter().collect(),
-            _ => self
-                .exclusive
-                .into_iter()
-                .chain(self.reads.iter().copied())
-                .collect(),
-        }
+        let reads = match operation {
+            ClaimOperation::Read => &[][..],
+            _ => &self.reads,
+        };
+        self.exclusive
+            .into_iter()
+            .chain(reads.iter().copied())
+            .collect()
     }
 
     fn push(&mut self, index: usize, operation: ClaimOperation) {
@@ -52,9 +52,6 @@ impl Last {
         }
         self.exclusive = Some(index);
         self.reads.clear();
-        if operation.is_barrier() {
-            self.barrier = Some(index);
-        }
     }
 }
 

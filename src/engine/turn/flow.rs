@@ -58,13 +58,24 @@ impl Loop {
         let Some(ended) = self.ended(id, draft)? else {
             return Ok(Vec::new());
         };
-        let mut steps = Vec::new();
-        for id in ended.spawned() {
-            // One that was dismissed by itself is missing, and the flow then another.
-            steps.extend(self.ended(id, draft)?);
-        }
+        let steps = self.steps_of_ended(&ended, draft)?;
         flow.ended = Some((ended.clone(), steps.clone()));
         Ok(if steps.is_empty() { vec![ended] } else { steps })
+    }
+
+    /// The steps of a flow that has ended.
+    pub(super) fn steps_of_ended(
+        &self,
+        flow: &Operation,
+        draft: &Draft,
+    ) -> Result<Vec<Arc<Operation>>, EngineError> {
+        let mut steps = Vec::new();
+        if flow.is_flow() {
+            for id in flow.spawned() {
+                steps.extend(self.ended(id, draft)?);
+            }
+        }
+        Ok(steps)
     }
 
     fn prepare_flow(

@@ -4,7 +4,8 @@
 use std::sync::Arc;
 
 use opstead_core::{
-    Cursor, Declaration, Failure, Fault, Json, Operation, OperationState, Outcome, Request, Schemas,
+    Cursor, Declaration, Failure, Fault, Json, Lease, Operation, OperationState, Outcome, Request,
+    Schemas,
 };
 
 use super::Loop;
@@ -21,16 +22,14 @@ impl Loop {
         let Some(operation) = self.state.operation_at(sequence) else {
             return;
         };
-        let past = match operation.state {
-            OperationState::Running | OperationState::Canceling => None,
-            OperationState::Reverting => Some(self.past(operation)),
-            _ => return,
-        };
-        if operation.attempt == attempt {
-            let kwargs = self.kwargs(operation);
-            self.attempts
-                .start(operation, executor, Errand { kwargs, past });
+        if !self.state.is_held_by(Lease { sequence, attempt }, executor) {
+            return;
         }
+        let is_revert = operation.state == OperationState::Reverting;
+        let past = is_revert.then(|| self.past(operation));
+        let kwargs = self.kwargs(operation);
+        self.attempts
+            .start(operation, executor, Errand { kwargs, past });
     }
 
     fn kwargs(&self, operation: &Operation) -> Result<Json, Failure> {

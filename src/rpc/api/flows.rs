@@ -35,8 +35,8 @@ impl Api {
     ) -> impl Future<Output = Result<Operation, ErrorObject>> + Send + use<> {
         let retried = self.engine.retry_revert(params.id.into());
         async move {
-            let operation = retried.await.map_err(errors::engine)?;
-            Ok(convert::operation(&operation, &[]))
+            let (operation, reasons) = retried.await.map_err(errors::engine)?;
+            Ok(convert::operation(&operation, &reasons))
         }
     }
 
@@ -47,8 +47,8 @@ impl Api {
     ) -> impl Future<Output = Result<Operation, ErrorObject>> + Send + use<> {
         let skipped = self.engine.skip_revert(params.id.into());
         async move {
-            let operation = skipped.await.map_err(errors::engine)?;
-            Ok(convert::operation(&operation, &[]))
+            let (operation, reasons) = skipped.await.map_err(errors::engine)?;
+            Ok(convert::operation(&operation, &reasons))
         }
     }
 }

@@ -10,7 +10,7 @@ use opstead_schema::{ErrorObject, OperationState, Registration, Timestamp};
 use serde_json::value::RawValue;
 
 use super::{Api, check_ids};
-use crate::engine::{EngineError, PurgeTarget, RegisterRequest, Seat, Snapshot};
+use crate::engine::{EngineError, PurgeTarget, RegisterRequest, Seat, Snapshot, purged_with};
 use crate::journal::{Archive, Entry};
 use crate::rpc::{convert, errors};
 
@@ -191,7 +191,7 @@ impl Api {
         }
     }
 
-    /// The next few ended operations that are wanted.
+    /// The next few ended operations that are wanted, with what goes with them.
     fn ended(
         &self,
         archive: &Archive,
@@ -199,14 +199,16 @@ impl Api {
         wanted: impl Fn(&Entry) -> bool,
     ) -> Result<Vec<Purged>, ErrorObject> {
         let reader = self.engine.reader();
-        archive
-            .after(after)
-            .filter(|entry| wanted(entry))
-            .filter_map(|entry| reader.record(entry).transpose())
-            .map(|record| record.map(|operation| Purged::from(&*operation)))
-            .take(DISMISS_BATCH)
-            .collect::<Result<_, _>>()
-            .map_err(|error| errors::read(&error))
+        let mut ended = Vec::new();
+        for entry in archive.after(after).filter(|entry| wanted(entry)) {
+            let purged =
+                purged_with(reader.as_ref(), entry).map_err(|error| errors::read(&error))?;
+            ended.extend(purged);
+            if ended.len() >= DISMISS_BATCH {
+                break;
+            }
+        }
+        Ok(ended)
     }
 }
 

@@ -141,7 +141,9 @@ impl Witness {
             .collect();
         for (index, later) in order.iter().enumerate() {
             for earlier in &order[..index] {
-                if conflict(claims[earlier], claims[later]) {
+                let [earlier_claims, later_claims] = [claims[earlier], claims[later]];
+                if conflict(earlier_claims, later_claims) || conflict(later_claims, earlier_claims)
+                {
                     requires.get_mut(later).expect("a step").insert(*earlier);
                 }
             }
