@@ -8,7 +8,7 @@ use crate::event::{Cursor, Purged};
 use crate::failure::Failure;
 use crate::json::Json;
 use crate::operation::{Claim, InfoUpdate, Operation, OperationInfo, OperationState, Time};
-use crate::refusal::Reason;
+use crate::refusal::{Fault, Reason};
 
 /// A moment, by both clocks.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -185,6 +185,8 @@ pub struct Register {
 pub struct RegisterFlow {
     /// Its name; the method is `flow.<name>`.
     pub name: Arc<str>,
+    /// What is wrong with it already, in the eyes of who knows schemas.
+    pub faults: Vec<Fault>,
     /// Its steps, as listed.
     pub steps: Vec<RegisterStep>,
     /// Chosen by the caller.

@@ -80,6 +80,11 @@ fn value(kwarg: &str, kwargs: &Members<'_>) -> Result<String, Fault> {
     let value = match raw.as_bytes().first() {
         Some(b'"') => serde_json::from_str(raw).map_err(|_| fault("is not a valid string"))?,
         Some(b'-' | b'0'..=b'9') => raw.to_owned(),
+        Some(b'{') if raw.contains("\"$result\"") => {
+            return Err(fault(
+                "must be said outright, not be taken from a result; a name is made from it",
+            ));
+        }
         _ => {
             return Err(fault(
                 "must be a string or a number; a name is made from it",

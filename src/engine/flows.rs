@@ -76,6 +76,7 @@ impl EngineHandle {
         };
         let flow = Box::new(RegisterFlow {
             name: request.name,
+            faults: Vec::new(),
             steps: request.steps.into_iter().map(step).collect(),
             id: request.id,
             ulid: "".into(),

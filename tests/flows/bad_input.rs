@@ -77,6 +77,19 @@ fn refused() -> Vec<(Value, &'static [&'static str], &'static str)> {
             "pointer",
         ),
         // All at once.
+        // What the schema, the declaration and the flow itself have against it, at once.
+        (
+            flow(json!([
+                {"name": "a", "methodName": "agent.sized", "kwargs": {"size": "big"}},
+                step("b", "agent.nonsense", &["x"]),
+            ])),
+            &[
+                "/steps/0/kwargs/size",
+                "/steps/1/methodName",
+                "/steps/1/requires/0",
+            ],
+            "",
+        ),
         (
             flow(json!([step("a", "agent.nonsense", &["x", "y"])])),
             &[

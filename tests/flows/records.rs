@@ -68,6 +68,46 @@ async fn a_step_is_done_when_its_flow_is() {
     assert_eq!(manager.ok("operations.dismiss", all).await["dismissed"], 3);
 }
 
+/// §3, `operations.dismiss`: a flow goes with its steps, and these never without it; then its id is
+/// new again.
+#[tokio::test]
+async fn a_flow_is_dismissed_with_its_steps() {
+    let home = Home::new();
+    let daemon = home.start();
+    let (mut agent, mut manager) = played(&daemon).await;
+    let steps = json!([
+        step("a", "agent.make", &[]),
+        step("b", "agent.make", &["a"])
+    ]);
+    let request = flow(steps);
+    manager.ok("flows.register", request.clone()).await;
+    for id in ["f.a", "f.b"] {
+        let lease = agent.execute(id).await;
+        agent.complete(&lease).await;
+    }
+    let done = manager.done("f").await;
+    let by = |params: Value| ("operations.dismiss", params);
+    let before = json!({"finishedBefore": done["finishedAt"]});
+    for (method, params) in [by(json!({"ids": ["f.a", "f.b"]})), by(before)] {
+        assert_eq!(manager.ok(method, params).await["dismissed"], 0);
+    }
+    let again = manager.ok("flows.register", request.clone()).await;
+    assert_eq!(again["existing"], true, "{again}");
+    let (method, params) = by(json!({"ids": ["f"]}));
+    assert_eq!(manager.ok(method, params).await["dismissed"], 3);
+    let gone = manager.error("operations.get", json!({"id": "f.a"})).await;
+    assert_eq!(gone["data"]["reason"], "operationNotFound");
+    let new = manager.ok("flows.register", request).await;
+    assert_eq!(new["existing"], false, "{new}");
+    for id in ["f.a", "f.b"] {
+        let lease = agent.execute(id).await;
+        agent.complete(&lease).await;
+    }
+    manager.done("f").await;
+    let all = json!({"finishedBefore": "2100-01-01T00:00:00.000Z", "states": ["completed"]});
+    assert_eq!(manager.ok("operations.dismiss", all).await["dismissed"], 3);
+}
+
 /// Every change is an alert of its own: of the steps by their own names, of the flow by its.
 #[tokio::test]
 async fn a_flow_and_its_steps_are_told_of() {

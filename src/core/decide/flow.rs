@@ -130,7 +130,11 @@ impl State {
                 let info = reverting_info(&step.info);
                 event(step, OperationState::Reverting, info, Change::RevertRetried)
             }
-            WayOut::Skip => step_reverted(step, (*step.info).clone()),
+            WayOut::Skip => {
+                let mut info = (*step.info).clone();
+                info.stage_description = "taken for reverted".into();
+                step_reverted(step, info)
+            }
         }));
         Ok(Decision {
             events,
@@ -241,7 +245,7 @@ fn reverting_info(info: &OperationInfo) -> OperationInfo {
     info
 }
 
-/// The end of a step that was undone. The executor's last word stays.
+/// The end of a step that was undone, or is taken for it. The last word stays.
 pub(super) fn step_reverted(step: &Operation, info: OperationInfo) -> EventBody {
     event(
         step,

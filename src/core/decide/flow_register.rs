@@ -28,7 +28,7 @@ impl State {
     ) -> Result<Decision, Refusal> {
         let head = head(&asked);
         check_names(limits, &head)?;
-        let mut faults = Vec::new();
+        let mut faults = asked.faults.clone();
         let requires = check_steps(limits, &asked, &mut faults)?;
         if faults.is_empty()
             && let Some(registration) = self.flow_registered_before(&asked, &requires, now)?
@@ -45,6 +45,8 @@ impl State {
         let mut flow = self.new_flow(limits, &head, now)?;
         let steps = self.new_steps(limits, &asked, &flow, now, &mut faults)?;
         if !faults.is_empty() {
+            let mut places = BTreeSet::new();
+            faults.retain(|fault| places.insert(fault.pointer.clone()));
             return Err(Refusal::Invalid { faults });
         }
         self.check_ids(&asked, &steps)?;

@@ -8,7 +8,6 @@ use opstead_core::{Fault, Operation, Order, RegisterFlow, RegisterStep, Reply};
 use super::Loop;
 use crate::engine::EngineError;
 use crate::engine::draft::{Answered, Draft};
-use crate::engine::handle::invalid;
 use crate::engine::kwargs::{Checked, Sealed};
 use crate::engine::request::RegisteringFlow;
 
@@ -84,7 +83,7 @@ impl Loop {
         checked: Vec<Checked>,
         draft: &Draft,
     ) -> Result<(), EngineError> {
-        let mut faults = Vec::new();
+        let faults = &mut flow.faults;
         for (index, (step, checked)) in flow.steps.iter_mut().zip(checked).enumerate() {
             let declaration = self.state.declaration(&step.method_name, step.version);
             let taken =
@@ -104,9 +103,6 @@ impl Loop {
                     message: fault.message,
                 })),
             }
-        }
-        if !faults.is_empty() {
-            return Err(invalid(faults));
         }
         match &flow.id {
             None => flow.ulid = self.fresh_ulid(),

@@ -37,6 +37,7 @@ pub(super) fn flow(words: &mut Words, world: &World) -> Result<RegisterFlow, Str
     }
     Ok(RegisterFlow {
         name: words.next("NAME")?.into(),
+        faults: Vec::new(),
         steps,
         ulid: world.next_ulid().into(),
         start_at: words.key_number("start")?.map(Time),
