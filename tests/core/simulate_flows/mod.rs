@@ -4,7 +4,10 @@
 //!
 //! A failure prints its seed and its story as a golden script.
 
+mod left;
 mod orders;
+mod plan;
+mod rules;
 mod witness;
 
 use opstead_core::{Executed, Order, RegisterFlow, RegisterStep, Reply};
