@@ -8,8 +8,11 @@ use crate::session::{Session, cursors, events};
 
 const IMAGE_BYTES: usize = 6 << 20;
 
-/// A home with an image `a` of real data, and a daemon that copies slowly.
-pub(crate) async fn home_with_image() -> (Home, Daemon) {
+/// A rate at which a copy of the image has told of its middle long before it is over.
+pub(crate) const ENDLESS: u64 = 32 << 10;
+
+/// A home with an image `a` of real data, and a daemon that copies at this rate.
+pub(crate) async fn home_with_image(copy_bytes_per_second: u64) -> (Home, Daemon) {
     let home = Home::new();
     let imports = home.folder.path().join("imports");
     std::fs::create_dir(&imports).unwrap();
@@ -26,7 +29,7 @@ pub(crate) async fn home_with_image() -> (Home, Daemon) {
     let done = session.done(imported["id"].as_str().unwrap()).await;
     assert_eq!(done["state"], "completed", "{done}");
     daemon.stop().await;
-    configure(&home, Some(2 << 20));
+    configure(&home, Some(copy_bytes_per_second));
     let daemon = home.start();
     (home, daemon)
 }
@@ -72,7 +75,7 @@ pub(crate) fn check_copied(home: &Home) {
 #[tokio::test]
 async fn a_copy_goes_on_after_a_restart() {
     for in_order in [true, false] {
-        let (home, daemon) = home_with_image().await;
+        let (home, daemon) = home_with_image(ENDLESS).await;
         let mut session = daemon.connect().await;
         let params = json!({"methodName": "storage.copyImage", "id": "copy",
             "kwargs": {"source": "a", "target": "b"}});
@@ -111,7 +114,7 @@ async fn a_copy_goes_on_after_a_restart() {
 /// percentage has moved by at least 1 point and 100 ms have passed".
 #[tokio::test]
 async fn progress_is_told_in_measure() {
-    let (home, daemon) = home_with_image().await;
+    let (home, daemon) = home_with_image(2 << 20).await;
     let mut session = daemon.connect().await;
     let params = json!({"methodName": "storage.copyImage", "id": "copy",
         "kwargs": {"source": "a", "target": "b"}});

@@ -4,13 +4,13 @@ use opstead_client::schema::params::RegisterParams;
 use opstead_client::schema::{OperationState, to_json};
 use serde_json::json;
 
-use crate::following::{check_copied, configure, home_with_image, until_the_middle};
+use crate::following::{ENDLESS, check_copied, configure, home_with_image, until_the_middle};
 use crate::manager_example::follow;
 
 /// The manager registers, is disconnected by kill -9, reconnects, and sees the operation's end.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_managers_loop_survives_its_daemon() {
-    let (home, daemon) = home_with_image().await;
+    let (home, daemon) = home_with_image(ENDLESS).await;
     let client = daemon.client().await;
     let kwargs = to_json(&json!({"source": "a", "target": "b"})).unwrap();
     let request = RegisterParams::new("storage.copyImage", kwargs).with_id("copy");

@@ -18,7 +18,7 @@ use crate::session::Session;
 pub(crate) const PROGRAM: &str = env!("CARGO_BIN_EXE_opstead");
 
 /// Waiting longer than this means that something will never come.
-pub(crate) const NEVER: Duration = Duration::from_secs(15);
+pub(crate) const NEVER: Duration = Duration::from_secs(60);
 
 /// Where a daemon lives: it survives the daemons that run on it.
 pub(crate) struct Home {

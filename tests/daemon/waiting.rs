@@ -59,6 +59,10 @@ async fn waiting_for_a_change() {
     let params = json!({"ids": ["a"], "until": "change", "after": registered});
     let answer = session.ok("operations.wait", params).await;
     assert_eq!(answer["timedOut"], false, "it has started since");
+    // It says once that it runs, and nothing more until it is canceled.
+    let params = json!({"ids": ["a"], "until": "change", "after": registered + 1});
+    let answer = session.ok("operations.wait", params).await;
+    assert_eq!(answer["timedOut"], false, "it says that it runs");
     let cursor = session.head().await;
     let params = json!({"ids": ["a"], "until": "change", "after": cursor, "timeoutMs": 1});
     assert_eq!(

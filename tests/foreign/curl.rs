@@ -33,6 +33,8 @@ fn curl(arguments: &[&str]) -> Answer {
     // Whoever runs this may have a proxy, or a configuration.
     command
         .args(["--disable", "--silent", "--show-error", "--noproxy", "*"])
+        // What it may not send is not sent before the answer, however busy the machine is.
+        .args(["--expect100-timeout", "60"])
         .args(["--write-out", "\n%{http_code}"])
         .args(arguments);
     let output = finished(&mut command);

@@ -116,7 +116,7 @@ def test_another_attempt_begins_when_the_one_before_has_cleaned_up(
     home: Home, host: opstead.Host, executor: opstead.Executor
 ) -> None:
     """The daemon gives an attempt up; the coroutine has yet to end."""
-    home.kill()
+    home.lose(host)
     home.configure("[limits]\nlease_ms = 50\n")
     home.start()
     host.waitForReconnect(NEVER)

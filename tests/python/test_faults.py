@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 import threading
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -142,9 +143,12 @@ def test_calls_without_a_connection(home: Home) -> None:
     waiting = threading.Thread(target=wait)
     waiting.start()
     # No other call gets a turn from when the one that waits is in flight.
-    with pytest.raises(opstead.TimeoutError, match="too many calls are in flight"):
-        while True:
+    said = ""
+    while "too many calls are in flight" not in said:
+        try:
             host.callWithin(0.2, "system.status")
+        except opstead.TimeoutError as error:
+            said = str(error)
     home.kill()
     waiting.join()
     assert "lost before the answer" in lost[0]
@@ -172,11 +176,15 @@ def test_waiting_for_an_operation_goes_on(home: Home, host: opstead.Host) -> Non
 
 def test_a_daemon_that_falls_silent(home: Home) -> None:
     """Without a sign of life the connection counts as lost."""
-    with home.connect(pingInterval=0.2, connectTimeout=0.5) as host:
+    with home.connect(pingInterval=0.2) as host:
         home.pause()
         while host.isConnected:
             with pytest.raises((opstead.TimeoutError, opstead.DisconnectedError)):
                 host.callWithin(0.2, "system.status")
         home.resume()
-        host.waitForReconnect(NEVER)
-        assert host.system.status().version
+        version = ""
+        while not version:
+            host.waitForReconnect(NEVER)
+            # On a busy machine it may be silent for so short a time again.
+            with suppress(opstead.DisconnectedError):
+                version = host.system.status().version

@@ -17,6 +17,9 @@ from conftest import NEVER, Home
 EXAMPLE = Path(__file__).parents[2] / "clients" / "python" / "examples" / "manager.py"
 IMAGE_BYTES = 1 << 20
 
+# So slow that a copy has told of itself long before it is over.
+ENDLESS = IMAGE_BYTES // 256
+
 
 class Manager:
     """A manager that runs."""
@@ -58,7 +61,7 @@ class Manager:
 
 @pytest.fixture
 def images(home: Home) -> Home:
-    """A daemon with an image `base` of real data, which copies slowly."""
+    """A daemon with an image `base` of real data, which copies without end."""
     imports = home.folder / "imports"
     imports.mkdir()
     (imports / "base").write_bytes(os.urandom(IMAGE_BYTES))
@@ -68,9 +71,15 @@ def images(home: Home) -> Home:
     with home.connect() as host:
         imported = host.storage.importImage(image="base", path=str(imports / "base"))
         host.waitForResult(imported.id, NEVER)
-    configure(home, 2 * IMAGE_BYTES)
+    copying_at(home, ENDLESS)
+    return home
+
+
+def copying_at(home: Home, copy_bytes_per_second: int) -> None:
+    """Starts a daemon anew that copies at this rate."""
     home.kill()
-    return home.start()
+    configure(home, copy_bytes_per_second)
+    home.start()
 
 
 def configure(home: Home, copy_bytes_per_second: int) -> None:
@@ -144,6 +153,7 @@ def test_a_manager_can_be_interrupted(images: Home, managers: list[Manager]) -> 
 
 def test_another_manager_takes_over(images: Home, managers: list[Manager]) -> None:
     """Four managers share a daemon; one is killed, and another one goes on where it was."""
+    copying_at(images, 2 * IMAGE_BYTES)
     names = ["one", "two", "three", "four"]
     ids = {name: plan(images, name) for name in names}
     managers += [Manager(images, images.folder, name) for name in names]

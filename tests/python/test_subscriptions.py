@@ -60,8 +60,12 @@ def test_an_iterator_waits_while_nobody_is_there(home: Home, host: opstead.Host)
         found: list[Alert] = []
         waiting = threading.Thread(target=lambda: found.append(next(events)))
         waiting.start()
-        with pytest.raises(opstead.TimeoutError, match="cannot connect to unix"):
-            host.waitForReconnect(0.2)
+        said = ""
+        # At first there may have been no attempt yet.
+        while "cannot connect to unix" not in said:
+            with pytest.raises(opstead.TimeoutError) as missed:
+                host.waitForReconnect(0.2)
+            said = str(missed.value)
         home.start()
         host.waitForReconnect(NEVER)
         noops(host, ["a"])
@@ -198,7 +202,14 @@ def test_an_expired_cursor_is_said_once(home: Home) -> None:
                 pass
         oldest = expired.value.oldestCursor
         assert oldest > 100
-        assert next(events).cursor > oldest
+        while True:
+            try:
+                assert next(events).cursor > oldest
+                break
+            except opstead.CursorExpiredError as again:
+                # More was let go of meanwhile.
+                assert again.oldestCursor > oldest
+                oldest = again.oldestCursor
         events.close()
         with pytest.raises(opstead.CursorExpiredError):
             host.subscribe(after=0)

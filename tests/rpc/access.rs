@@ -29,7 +29,10 @@ async fn the_right_token_opens_both_transports() {
 
 #[tokio::test]
 async fn a_missing_or_wrong_token_is_told_to_each_call_until_the_connection_is_closed() {
-    let fixture = Fixture::new();
+    let fixture = Fixture::with(Limits {
+        unauthenticated_timeout_ms: 60_000,
+        ..Limits::default()
+    });
     for headers in [
         vec![],
         vec![("authorization", "Bearer a token that is wrong by far")],

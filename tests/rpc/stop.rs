@@ -15,7 +15,7 @@ use crate::support::{Ws, request};
 #[tokio::test]
 async fn stopping_tells_those_who_wait_and_ends() {
     let mut fixture = Fixture::with(Limits {
-        stop_timeout_ms: 300,
+        stop_timeout_ms: 2_000,
         ..Limits::default()
     });
     let mut half = TcpStream::connect(fixture.address).await.unwrap();
@@ -78,7 +78,7 @@ async fn a_blocked_thread_does_not_delay_the_end() {
     fixture.seen.over.notified().await;
     let stopping = fixture.stop();
     let stopped = tokio::task::spawn_blocking(move || stopping.join().unwrap());
-    let in_time = tokio::time::timeout(Duration::from_secs(10), stopped).await;
+    let in_time = tokio::time::timeout(Duration::from_secs(60), stopped).await;
     fixture.release.add_permits(1);
     assert!(in_time.is_ok(), "it waited for the blocked thread");
 }

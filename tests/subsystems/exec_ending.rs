@@ -95,7 +95,9 @@ async fn an_attempt_that_takes_too_long_fails_with_its_output() {
     config.timeout = Some(Duration::from_millis(500));
     config.kill_after = Duration::from_millis(50);
     let workplace = Workplace::new(&config);
-    let attempt = Arc::new(Attempt::of("exec.run").operation("too long/1"));
+    // Another run of these tests may be under way.
+    let id = format!("too long/{}", std::process::id());
+    let attempt = Arc::new(Attempt::of("exec.run").operation(&id));
     let failure = attempt
         .run(&*workplace.executor(), json!({}))
         .await
@@ -106,7 +108,7 @@ async fn an_attempt_that_takes_too_long_fails_with_its_output() {
     );
     assert!(failure.message.contains("500 ms"), "{}", failure.message);
     assert!(data(&failure)["output"].is_string());
-    let left = processes_with("OPSTEAD_OPERATION_ID", "too long/1");
+    let left = processes_with("OPSTEAD_OPERATION_ID", &id);
     assert!(left.is_empty(), "{left:?}");
 }
 

@@ -17,7 +17,7 @@ pub(crate) const LOG: &str = "log-1";
 const SEAT: &str = "seat";
 
 /// No wait of a test ends by this; it only turns a hang into a failure.
-pub(crate) const GUARD: Duration = Duration::from_secs(20);
+pub(crate) const GUARD: Duration = Duration::from_secs(60);
 
 pub(crate) struct Daemon {
     listener: TcpListener,
