@@ -61,8 +61,14 @@ pub trait Executor: Send + Sync + 'static {
     /// crash, so what is undone already is no failure.
     fn revert(&self, task: TaskContext, _arguments: Json, _past: Past) -> Undoing<'_> {
         Box::pin(async move {
-            let message = format!("{} cannot be reverted", task.method_name());
-            Err(Failure::new(-32601, &message, "methodNotFound", false))
+            let name = task.method_name();
+            let message = format!("{name} is revertible, but this executor has no revert for it");
+            Err(Failure::new(
+                Failure::EXECUTOR_PANICKED,
+                &message,
+                "executorPanicked",
+                false,
+            ))
         })
     }
 

@@ -268,7 +268,7 @@ def test_a_revert_that_nobody_wrote_fails(daemon: Daemon, executor: opstead.Exec
         error = peer.take("executors.fail")["error"]
     assert error["code"] == 2006
     assert error["message"] == (
-        "RuntimeError: this program has no @executor.revert for t.create in version 1"
+        "RuntimeError: t.create is revertible, but this executor has no revert for it"
     )
 
 

@@ -16,6 +16,7 @@ use opstead_schema::{
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::sleep;
+use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::attempt::{Attempt, Presence};
 use crate::backoff::Backoff;
@@ -53,6 +54,9 @@ pub struct Attachment {
 struct Running {
     attempts: Mutex<HashMap<String, Arc<Attempt>>>,
     count: watch::Sender<usize>,
+    /// By operation, the work of all attempts at it; also of those that were given up. Canceled is
+    /// the work that has returned.
+    work: Mutex<Vec<(String, CancellationToken)>>,
 }
 
 /// What keeps an executor attached.
@@ -82,6 +86,7 @@ impl Client {
         let running = Arc::new(Running {
             attempts: Mutex::default(),
             count,
+            work: Mutex::default(),
         });
         let name = options.executor.clone();
         let mut keeper = Keeper {
@@ -236,6 +241,18 @@ impl Running {
             .for_each(|attempt| attempt.stop.cancel());
     }
 
+    /// Notes work at an operation. Returns what tells its end, and the earlier work at the operation
+    /// that may not have returned yet.
+    fn begin_work(&self, operation: &str) -> (DropGuard, Vec<CancellationToken>) {
+        let mut work = self.work.lock().unwrap_or_else(PoisonError::into_inner);
+        work.retain(|(_, over)| !over.is_cancelled());
+        let earlier = work.iter().filter(|(id, _)| id == operation);
+        let earlier = earlier.map(|(_, over)| over.clone()).collect();
+        let over = CancellationToken::new();
+        work.push((operation.to_owned(), over.clone()));
+        (over.drop_guard(), earlier)
+    }
+
     fn recount(&self) {
         let count = self.attempts().len();
         self.count.send_replace(count);
@@ -355,10 +372,16 @@ impl<E: Executor> Keeper<E> {
         let task = Task {
             attempt: Arc::clone(&attempt),
         };
+        let (over, earlier) = running.begin_work(task.operation_id());
         let work = tokio::spawn(async move {
+            let _over = over;
             match undone {
                 None => executor.execute(task, kwargs).await,
                 Some((outcome, failures)) => {
+                    // What is still being done cannot be undone.
+                    for work in earlier {
+                        work.cancelled().await;
+                    }
                     let reverted = executor.revert(task, kwargs, outcome, failures).await;
                     reverted.map(|()| null())
                 }

@@ -36,7 +36,8 @@ pub trait Executor: Send + Sync + 'static {
         failures: Vec<StepFailure>,
     ) -> impl Future<Output = Result<(), ErrorObject>> + Send {
         drop((kwargs, outcome, failures));
-        let message = format!("{} is not reverted by this executor", task.method_name());
+        let name = task.method_name();
+        let message = format!("{name} is revertible, but this executor has no revert for it");
         async { Err(ErrorObject::new(ErrorCode::ExecutorPanicked, message)) }
     }
 

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 /// How fast the demo's daemon copies, so that there is something to see.
-pub(super) const COPY_BYTES_PER_SECOND: u64 = 10 << 20;
+pub(super) const COPY_BYTES_PER_SECOND: u64 = 6 << 20;
 /// How much data the image has.
 pub(super) const IMAGE_BYTES: u64 = 32 << 20;
 

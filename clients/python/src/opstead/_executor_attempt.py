@@ -191,8 +191,8 @@ class Attempt:
         if self.canceled.is_set():
             return Outcome(CANCELED, {})
         if self._function is None:
-            why = f"this program has no @executor.revert for {self.method_name}"
-            return failed(RuntimeError(f"{why} in version {self.version}"))
+            why = "is revertible, but this executor has no revert for it"
+            return failed(RuntimeError(f"{self.method_name} {why}"))
         task = AsyncTask(self) if self._is_async else Task(self)
         name = f"opstead {self.operation_id}"
         self._work = start(name, self._function, (task,), self._kwargs)

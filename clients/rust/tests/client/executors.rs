@@ -1,11 +1,13 @@
 //! Executors that attach: what they say when the daemon refuses it, or cannot be reached.
 
 use std::pin::Pin;
+use std::sync::Arc;
 
 use opstead_client::schema::params::{InfoUpdate, RegisterParams};
 use opstead_client::schema::{ErrorObject, Json, StepFailure, empty_object, to_json};
 use opstead_client::{AttachOptions, Attachment, Client, Executor, Task};
 use serde_json::{Value, json};
+use tokio::sync::{Notify, mpsc};
 
 use crate::fake::{Connection, Daemon, config};
 
@@ -295,6 +297,64 @@ async fn a_revert_is_told_what_its_operation_came_to() {
     assert_eq!(failed.params["error"]["code"], 3002);
 }
 
+/// Works until it may return, and tells in which order everything happened.
+struct Lingers {
+    go: Arc<Notify>,
+    order: mpsc::UnboundedSender<&'static str>,
+}
+
+impl Executor for Lingers {
+    async fn execute(&self, _: Task, _: Json) -> Result<Json, ErrorObject> {
+        self.order.send("begun").expect("the test goes on");
+        self.go.notified().await;
+        self.order.send("returned").expect("the test goes on");
+        Ok(empty_object())
+    }
+
+    async fn revert(
+        &self,
+        _: Task,
+        _: Json,
+        _: Result<Json, ErrorObject>,
+        _: Vec<StepFailure>,
+    ) -> Result<(), ErrorObject> {
+        self.order.send("reverted").expect("the test goes on");
+        Ok(())
+    }
+
+    async fn query(&self, _: &str, _: Json) -> Result<Json, ErrorObject> {
+        Ok(empty_object())
+    }
+}
+
+/// What is still being done cannot be undone.
+#[tokio::test]
+async fn a_revert_waits_for_an_attempt_that_was_given_up() {
+    let daemon = Daemon::start().await;
+    let go = Arc::new(Notify::new());
+    let (order, mut happened) = mpsc::unbounded_channel();
+    let lingers = Lingers {
+        go: go.clone(),
+        order,
+    };
+    let (_attachment, _client, mut connection) = attached(&daemon, lingers).await;
+    connection.assign(execute()).await;
+    assert_eq!(happened.recv().await, Some("begun"));
+    connection
+        .assign(json!({"action": "cancel", "operationId": "o", "lease": "7.1"}))
+        .await;
+    connection.assign(revert(json!({"lease": "7.2"}))).await;
+    // What comes behind it is answered.
+    connection
+        .assign(json!({"action": "query", "queryId": "9", "methodName": "t.ask", "version": 1}))
+        .await;
+    let answer = connection.request("executors.answer").await;
+    connection.answer(&answer, json!({"cursor": 1})).await;
+    go.notify_one();
+    assert_eq!(happened.recv().await, Some("returned"));
+    assert_eq!(happened.recv().await, Some("reverted"));
+}
+
 #[tokio::test]
 async fn a_revert_that_nobody_wrote_fails() {
     let daemon = Daemon::start().await;
@@ -305,6 +365,6 @@ async fn a_revert_that_nobody_wrote_fails() {
     assert_eq!(failed.params["error"]["code"], 2006);
     assert_eq!(
         failed.params["error"]["message"],
-        "t.do is not reverted by this executor"
+        "t.do is revertible, but this executor has no revert for it"
     );
 }
