@@ -241,5 +241,5 @@ async fn what_cannot_be_reverted_says_so() {
     let site = Site::new();
     let kwargs = json!({"image": "a"});
     let reverted = revert(&site, "storage.deleteImage", &kwargs, Ok(json!({}))).await;
-    assert_eq!(refused(reverted), is(2006, "executorPanicked"));
+    assert_eq!(refused(reverted), is(-32601, "methodNotFound"));
 }
