@@ -13,7 +13,7 @@ use opstead::engine::executor::{
     Executor, Identity, Objects, Past, QueryContext, Task, TaskContext,
 };
 use opstead::subsystems::storage::{Storage, StorageConfig};
-use opstead_core::{Failure, InfoUpdate, Json};
+use opstead_core::{Cursor, Failure, InfoUpdate, Json};
 use serde_json::Value;
 use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
@@ -62,6 +62,18 @@ impl Attempt {
 
     pub(crate) fn operation(mut self, id: &str) -> Self {
         self.identity.operation_id = id.into();
+        self
+    }
+
+    /// Of an operation that was registered at that place.
+    pub(crate) fn registered_at(mut self, sequence: Cursor) -> Self {
+        self.identity.sequence = sequence;
+        self
+    }
+
+    /// Of an operation that was registered in that log.
+    pub(crate) fn logged_in(mut self, log_id: &str) -> Self {
+        self.identity.log_id = log_id.into();
         self
     }
 
