@@ -15,7 +15,7 @@ use tokio::runtime;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use super::executor::{Executor, Past, Task, TaskContext};
+use super::executor::{Executor, Identity, Past, Task, TaskContext};
 use super::outside::{Assignment, Handed, Seat};
 use super::reports::{Early, Report, Reports};
 use super::request::Request;
@@ -24,6 +24,7 @@ use super::{Clock, EngineConfig, EngineHandle};
 /// What runs.
 pub(super) struct Attempts {
     handle: EngineHandle,
+    log_id: Arc<str>,
     clock: Arc<dyn Clock>,
     most_errors: usize,
     executors: HashMap<Arc<str>, Arc<dyn Executor>>,
@@ -58,6 +59,7 @@ enum Hands {
 /// One attempt that runs.
 struct Attempt {
     lease: Lease,
+    log_id: Arc<str>,
     method_name: Arc<str>,
     operation_id: Arc<str>,
     stop: CancellationToken,
@@ -75,6 +77,7 @@ impl Attempts {
     ) -> Self {
         let by_name = |executor: Arc<dyn Executor>| (executor.name().into(), executor);
         Self {
+            log_id: handle.reader().log_id().into(),
             handle,
             clock: config.clock.clone(),
             most_errors: config.limits.non_fatal_errors,
@@ -181,6 +184,7 @@ impl Attempts {
                 sequence: subject.sequence,
                 attempt: number,
             },
+            log_id: self.log_id.clone(),
             method_name: subject.method_name.clone(),
             operation_id: subject.id.clone(),
             stop: CancellationToken::new(),
@@ -336,6 +340,14 @@ impl Task for Attempt {
 
     fn operation_id(&self) -> &str {
         &self.operation_id
+    }
+
+    fn identity(&self) -> Identity {
+        Identity {
+            log_id: self.log_id.clone(),
+            sequence: self.lease.sequence,
+            operation_id: self.operation_id.clone(),
+        }
     }
 
     fn attempt(&self) -> u32 {

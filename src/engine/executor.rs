@@ -8,7 +8,8 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 
-use opstead_core::{Declaration, Failure, InfoUpdate, Json};
+use opstead_core::{Cursor, Declaration, Failure, InfoUpdate, Json};
+use serde::{Deserialize, Serialize};
 
 /// The keyword whose text is told, in the place of what the schema's keywords say, to whoever does
 /// not keep to a part of a schema; known from other validators too. A pattern explains nothing.
@@ -38,6 +39,20 @@ pub struct StepFailure {
     pub operation_id: Arc<str>,
     /// Why.
     pub failure: Failure,
+}
+
+/// Which operation it is, of all that there ever were, for records that outlive operations: an id
+/// may come again once its operation is forgotten, or from another log; the three together do not.
+/// All attempts have the same, also after a restart.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Identity {
+    /// The log that it was registered in.
+    pub log_id: Arc<str>,
+    /// Its place in that log's order of registration.
+    pub sequence: Cursor,
+    /// Its id. A log that is put back from a copy gives places out again.
+    pub operation_id: Arc<str>,
 }
 
 /// Carries out the methods of one subsystem.
@@ -89,6 +104,8 @@ pub trait Task: Send + Sync {
     fn method_name(&self) -> &str;
     /// The id of the operation.
     fn operation_id(&self) -> &str;
+    /// Which operation it is, of all that there ever were.
+    fn identity(&self) -> Identity;
     /// The attempt, from 1.
     fn attempt(&self) -> u32;
     /// Takes progress; many of these in a row may be taken as one.
@@ -115,6 +132,11 @@ impl TaskContext {
     /// The id of the operation.
     pub fn operation_id(&self) -> &str {
         self.inner.operation_id()
+    }
+
+    /// Which operation it is, of all that there ever were.
+    pub fn identity(&self) -> Identity {
+        self.inner.identity()
     }
 
     /// The attempt, from 1.

@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
-use opstead::engine::EngineError;
 use opstead::engine::executor::Objects;
+use opstead::engine::{EngineError, PurgeTarget};
+use opstead::journal::Reader;
 use opstead_core::{Cause, Failure, Json, MethodKind, OperationState, Refusal};
 
 use super::world::{Setup, World, request};
@@ -52,6 +53,30 @@ fn attempts_are_told_to_stop_and_go_on_at_the_next_start() {
     world.event("a", "completed");
     let words = ["registered", "started", "retrying", "started", "completed"];
     assert_eq!(world.words("a"), words);
+}
+
+/// Records of an earlier attempt are found again by it; those of an operation before are not.
+#[test]
+fn all_attempts_of_an_operation_have_one_identity_that_never_comes_again() {
+    let world = World::new();
+    let first = world.run("a", "test.run").task.identity();
+    let registered = world.event("a", "registered").1;
+    assert_eq!(first.sequence, registered.subject.sequence);
+    assert_eq!(&*first.log_id, world.disk.log_id());
+    assert_eq!(&*first.operation_id, "a");
+    let world = world.crash();
+    let second = world.attempt();
+    assert_eq!(
+        (second.task.attempt(), second.task.identity()),
+        (2, first.clone())
+    );
+    second.complete();
+    world.event("a", "completed");
+    let target = PurgeTarget::Ids(vec!["a".into()]);
+    assert_eq!(world.wait(world.handle.purge(target)), Ok(1));
+    let again = world.run("a", "test.run").task.identity();
+    assert_eq!(again.log_id, first.log_id);
+    assert!(again.sequence > first.sequence);
 }
 
 #[test]

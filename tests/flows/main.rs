@@ -20,6 +20,7 @@ mod session;
 mod images;
 
 mod bad_input;
+mod ids_again;
 mod played;
 mod records;
 mod restarts;

@@ -48,6 +48,10 @@ async fn revert(
         .await
 }
 
+fn size_of(site: &Site, image: &str) -> u64 {
+    fs::metadata(site.path(image)).expect("image").len()
+}
+
 #[test]
 fn what_makes_or_resizes_an_image_is_revertible_and_nothing_else() {
     let declared = Site::new().storage.declarations();
@@ -101,8 +105,7 @@ async fn an_image_that_was_there_before_is_left_alone() {
         let reverted = attempt.revert(&*site.storage, kwargs, Err(failure)).await;
         assert_eq!(reverted, Ok(()), "{method}");
         assert_eq!(attempt.last_image_state(), "ok", "{method}");
-        let size = fs::metadata(site.path("made")).expect("image").len();
-        assert_eq!(size, 9, "{method}");
+        assert_eq!(size_of(&site, "made"), 9, "{method}");
     }
 }
 
@@ -117,6 +120,49 @@ async fn a_file_that_was_put_in_the_image_s_place_is_left_alone() {
     assert_eq!(fs::read(site.path("made")).expect("read"), b"other");
 }
 
+/// An id comes again once its operation is forgotten; the image stays with its record.
+#[tokio::test]
+async fn an_image_that_an_earlier_operation_of_the_same_id_made_is_left_alone() {
+    for which in 0..3 {
+        let site = Site::new();
+        let (method, kwargs) = makers(&site)[which].clone();
+        site.run(method, kwargs.clone()).await.expect(method);
+        let again = Arc::new(Attempt::of(method).registered_at(9));
+        let taken = again.run(&*site.storage, kwargs.clone()).await;
+        let failure = taken.expect_err("taken");
+        let attempt = Arc::new(Attempt::of(method).registered_at(9).number(2));
+        let reverted = attempt.revert(&*site.storage, kwargs, Err(failure)).await;
+        assert_eq!(reverted, Ok(()), "{method}");
+        assert_eq!(attempt.last_image_state(), "ok", "{method}");
+        assert_eq!(site.files(), ["made", "source"], "{method}");
+    }
+}
+
+/// Earlier versions knew only the id of who made or resized an image.
+#[tokio::test]
+async fn a_record_without_the_place_in_a_log_proves_nothing() {
+    let site = Site::new();
+    let create = json!({"image": "made", "sizeBytes": 10});
+    let created = site.run("storage.createImage", create.clone()).await;
+    let resize = json!({"image": "made", "sizeBytes": 20});
+    let resized = site.run("storage.resizeImage", resize.clone()).await;
+    resized.expect("resized");
+    for record in [".origin/made", ".resize/made"].map(|path| site.path(path)) {
+        let text = fs::read(&record).expect("record");
+        let mut old: Value = serde_json::from_slice(&text).expect("JSON");
+        let members = old.as_object_mut().expect("members");
+        let removed = ["logId", "sequence"].map(|member| members.remove(member));
+        assert_eq!(removed, [Some(json!("log")), Some(json!(1))]);
+        fs::write(&record, old.to_string()).expect("write");
+    }
+    let failure = Failure::new(2001, "lost", "executorLost", true);
+    let reverted = revert(&site, "storage.resizeImage", &resize, Err(failure)).await;
+    assert_eq!(reverted, Ok(()));
+    let reverted = revert(&site, "storage.createImage", &create, created).await;
+    assert_eq!(reverted, Ok(()));
+    assert_eq!(size_of(&site, "made"), 20);
+}
+
 #[tokio::test]
 async fn a_resized_image_gets_its_size_back_in_either_direction() {
     for size in [2, 40] {
@@ -128,7 +174,7 @@ async fn a_resized_image_gets_its_size_back_in_either_direction() {
         for _ in 0..2 {
             let reverted = revert(&site, "storage.resizeImage", &kwargs, Ok(result.clone())).await;
             assert_eq!(reverted, Ok(()));
-            assert_eq!(fs::metadata(site.path("a")).expect("image").len(), 10);
+            assert_eq!(size_of(&site, "a"), 10);
         }
     }
 }
@@ -148,10 +194,69 @@ async fn a_repeated_resize_still_knows_the_size_before() {
     let failure = Failure::new(2002, "took too long", "attemptTimedOut", true);
     let reverted = revert(&site, "storage.resizeImage", &kwargs, Err(failure)).await;
     assert_eq!(reverted, Ok(()));
-    assert_eq!(fs::metadata(site.path("a")).expect("image").len(), 10);
+    assert_eq!(size_of(&site, "a"), 10);
 }
 
-/// An id may come again once its operation is forgotten: what is on record under it is old.
+/// The attempt of the later one died before it put anything on record.
+#[tokio::test]
+async fn a_resize_knows_nothing_of_an_earlier_one_of_the_same_id() {
+    let site = Site::new();
+    fs::write(site.path("a"), "0123456789").expect("write");
+    let kwargs = json!({"image": "a", "sizeBytes": 20});
+    let resized = site.run("storage.resizeImage", kwargs.clone()).await;
+    resized.expect("resized");
+    let again = || Attempt::of("storage.resizeImage").registered_at(9);
+    let attempt = Arc::new(again().number(2));
+    let failure = Failure::new(2001, "lost", "executorLost", true);
+    let reverted = attempt.revert(&*site.storage, kwargs, Err(failure)).await;
+    assert_eq!(reverted, Ok(()));
+    assert_eq!(attempt.last_image_state(), "ok");
+    assert_eq!(size_of(&site, "a"), 20);
+    let kwargs = json!({"image": "a", "sizeBytes": 30});
+    let second = Arc::new(again().number(2));
+    let repeated = second.run(&*site.storage, kwargs).await;
+    assert_eq!(repeated.expect("resized")["previousSizeBytes"], 20);
+}
+
+/// Both as large as the image was left and of any other size.
+#[tokio::test]
+async fn a_file_that_was_put_in_a_resized_image_s_place_keeps_its_size() {
+    let lost = || Err(Failure::new(2001, "lost", "executorLost", true));
+    for (size, is_told) in [(20, true), (20, false), (15, true), (15, false)] {
+        let site = Site::new();
+        fs::write(site.path("a"), "0123456789").expect("write");
+        let kwargs = json!({"image": "a", "sizeBytes": 20});
+        let resized = site.run("storage.resizeImage", kwargs.clone()).await;
+        let outcome = if is_told { resized } else { lost() };
+        fs::remove_file(site.path("a")).expect("remove");
+        fs::write(site.path("a"), vec![7; size]).expect("write");
+        let attempt = Arc::new(Attempt::of("storage.resizeImage").number(2));
+        let reverted = attempt.revert(&*site.storage, kwargs, outcome).await;
+        assert_eq!(reverted, Ok(()), "{size}, told: {is_told}");
+        assert_eq!(attempt.last_image_state(), "ok");
+        assert_eq!(fs::read(site.path("a")).expect("read"), vec![7; size]);
+    }
+}
+
+#[tokio::test]
+async fn an_image_that_was_resized_by_several_gets_each_size_back() {
+    let site = Site::new();
+    fs::write(site.path("a"), "0123456789").expect("write");
+    let mut resized = Vec::new();
+    for (sequence, size) in [(1, 20), (2, 5), (3, 30)] {
+        let step = move || Attempt::of("storage.resizeImage").registered_at(sequence);
+        let kwargs = json!({"image": "a", "sizeBytes": size});
+        let result = Arc::new(step()).run(&*site.storage, kwargs.clone()).await;
+        resized.push((step, kwargs, result));
+    }
+    for (size, (step, kwargs, result)) in [5, 20, 10].into_iter().zip(resized.into_iter().rev()) {
+        let attempt = Arc::new(step().number(2));
+        let reverted = attempt.revert(&*site.storage, kwargs, result).await;
+        assert_eq!((reverted, size_of(&site, "a")), (Ok(()), size));
+    }
+}
+
+/// Whatever is on record: it has done nothing yet.
 #[tokio::test]
 async fn a_first_attempt_believes_no_record_of_its_id() {
     let site = Site::new();
@@ -174,7 +279,7 @@ async fn a_resize_that_failed_before_it_began_is_reverted_by_nothing() {
     fs::write(site.path("a"), "0123456789").expect("write");
     let reverted = revert(&site, "storage.resizeImage", &kwargs, Err(failure)).await;
     assert_eq!(reverted, Ok(()));
-    assert_eq!(fs::metadata(site.path("a")).expect("image").len(), 10);
+    assert_eq!(size_of(&site, "a"), 10);
 }
 
 #[tokio::test]
@@ -193,7 +298,7 @@ async fn an_image_that_somebody_resized_since_keeps_its_size() {
         "{}",
         failure.message
     );
-    assert_eq!(fs::metadata(site.path("a")).expect("image").len(), 15);
+    assert_eq!(size_of(&site, "a"), 15);
 }
 
 #[tokio::test]

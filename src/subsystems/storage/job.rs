@@ -9,7 +9,7 @@ use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 
 use super::error::StorageError;
-use crate::engine::executor::TaskContext;
+use crate::engine::executor::{Identity, TaskContext};
 
 /// One attempt.
 pub(super) struct Job {
@@ -82,6 +82,10 @@ impl Job {
 
     pub(super) fn operation_id(&self) -> &str {
         self.task.operation_id()
+    }
+
+    pub(super) fn identity(&self) -> Identity {
+        self.task.identity()
     }
 
     pub(super) fn attempt(&self) -> u32 {

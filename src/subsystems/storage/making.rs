@@ -66,7 +66,7 @@ impl Workshop {
             && self
                 .pool
                 .origins
-                .is_made_by(name, &image.file, job.operation_id())
+                .is_made_by(name, &image.file, job.identity())
                 .map_err(during("reading who made the image"))?;
         if !ours {
             return Err(StorageError::ImageExists(name.clone()));
@@ -88,7 +88,7 @@ impl Workshop {
         partial.sync()?;
         job.check()?;
         let size_bytes = partial.image().size_bytes()?;
-        partial.publish(job.operation_id())?;
+        partial.publish(job.identity())?;
         let finished = Report {
             bytes,
             ..Report::finished(ImageState::Ok)

@@ -59,6 +59,8 @@ mod partial;
 
 mod record;
 
+mod file_identity;
+
 mod origin;
 
 mod size_before;

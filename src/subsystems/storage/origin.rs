@@ -2,46 +2,30 @@
 //!
 //! An attempt can die after its image has appeared and before anybody was told. The next attempt
 //! then finds the name taken and must know whether by its own work or by somebody else's. So before
-//! an image appears, a record of it is put on disk beside the pool's images: the operation's id,
+//! an image appears, a record of it is put on disk beside the pool's images: which operation it is,
 //! and what tells this very file from any other. A record without its image proves nothing and is
-//! removed at the next opening.
+//! removed at the next opening. Nor does one that an earlier version has written, which has only the
+//! operation's id: ids come again.
 
-use std::fs::{File, Metadata};
+use std::fs::File;
 use std::io;
-use std::os::unix::fs::MetadataExt;
-use std::time::UNIX_EPOCH;
 
 use serde::{Deserialize, Serialize};
 
 use super::arguments::ImageName;
+use super::file_identity::FileIdentity;
 use super::record::{Records, Scratch};
+use crate::engine::executor::Identity;
 
 /// The records of the pool's images.
 pub(super) struct Origins(pub(super) Records);
 
 #[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
 struct Origin {
-    operation_id: String,
-    inode: u64,
-    /// Inodes are used again; with the time of birth, where the file system knows it, a file that
-    /// was put in the image's place is told from the image.
-    born_ns: Option<u64>,
-}
-
-impl Origin {
-    fn new(operation_id: &str, image: &Metadata) -> Self {
-        let born_ns = image
-            .created()
-            .ok()
-            .and_then(|time| time.duration_since(UNIX_EPOCH).ok())
-            .and_then(|since| u64::try_from(since.as_nanos()).ok());
-        Self {
-            operation_id: operation_id.to_owned(),
-            inode: image.ino(),
-            born_ns,
-        }
-    }
+    #[serde(flatten)]
+    maker: Identity,
+    #[serde(flatten)]
+    file: FileIdentity,
 }
 
 impl Origins {
@@ -50,11 +34,11 @@ impl Origins {
         &self,
         image: &ImageName,
         file: &File,
-        operation_id: &str,
+        maker: Identity,
         scratch: &Scratch<'_>,
     ) -> io::Result<()> {
-        let origin = Origin::new(operation_id, &file.metadata()?);
-        self.0.write(image, &origin, scratch)
+        let file = FileIdentity::of(file)?;
+        self.0.write(image, &Origin { maker, file }, scratch)
     }
 
     /// Whether the operation made this very file under that name.
@@ -62,13 +46,10 @@ impl Origins {
         &self,
         image: &ImageName,
         file: &File,
-        operation_id: &str,
+        maker: Identity,
     ) -> io::Result<bool> {
-        let recorded = match self.0.read::<Origin>(image) {
-            // Not readable is not proven.
-            Err(error) if error.kind() == io::ErrorKind::InvalidData => None,
-            other => other?,
-        };
-        Ok(recorded == Some(Origin::new(operation_id, &file.metadata()?)))
+        let recorded = self.0.read_proof::<Origin>(image)?;
+        let file = FileIdentity::of(file)?;
+        Ok(recorded == Some(Origin { maker, file }))
     }
 }

@@ -15,6 +15,7 @@ use super::error::{StorageError, during};
 use super::image::Image;
 use super::pool::{PARTIAL_FOLDER, Pool};
 use super::qemu::Target;
+use crate::engine::executor::Identity;
 
 /// An image without its name yet.
 pub(super) struct Partial {
@@ -69,12 +70,12 @@ impl Partial {
     }
 
     /// Gives the image, which must be on disk, its name, durably and only if the name is free.
-    pub(super) fn publish(mut self, operation_id: &str) -> Result<(), StorageError> {
+    pub(super) fn publish(mut self, maker: Identity) -> Result<(), StorageError> {
         let (pool, name) = (&self.pool, &self.image.name);
         // In this order: an image whose maker is not on record could never be claimed by a repeated
         // attempt, a record without an image harms nobody.
         pool.origins
-            .record(name, &self.image.file, operation_id, &pool.scratch(name))
+            .record(name, &self.image.file, maker, &pool.scratch(name))
             .map_err(during("recording who made the image"))?;
         // What was wrong with an earlier image of the name, which has vanished some other way.
         pool.damages

@@ -78,6 +78,17 @@ impl Records {
             .map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))
     }
 
+    /// Reads a record that is to prove something: what is not readable is not proven.
+    pub(super) fn read_proof<T: DeserializeOwned>(
+        &self,
+        image: &ImageName,
+    ) -> io::Result<Option<T>> {
+        match self.read(image) {
+            Err(error) if error.kind() == io::ErrorKind::InvalidData => Ok(None),
+            other => other,
+        }
+    }
+
     /// Removes a record; it is gone, durably, when this returns.
     pub(super) fn forget(&self, image: &ImageName) -> Result<(), Errno> {
         match unlinkat(&self.folder, image.as_str(), AtFlags::empty()) {

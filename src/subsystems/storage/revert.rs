@@ -15,6 +15,7 @@ use super::in_use::check_not_open;
 use super::job::{ImageState, Job, Report};
 use super::methods;
 use super::operations::{Workshop, rounded};
+use super::size_before::Sizes;
 use crate::engine::executor::Past;
 use crate::subsystems::unknown_method;
 
@@ -67,12 +68,13 @@ impl Workshop {
         let is_own = self
             .pool
             .origins
-            .is_made_by(name, &image.file, job.operation_id())
+            .is_made_by(name, &image.file, job.identity())
             .map_err(during("reading who made the image"))?;
         Ok(is_own.then_some(image))
     }
 
-    /// Gives an image the size back that it had before the operation.
+    /// Gives an image the size back that it had before the operation, if it is the very file that
+    /// the operation resized.
     fn size_back(
         &self,
         job: &Job,
@@ -82,16 +84,20 @@ impl Workshop {
         let name = &arguments.image;
         let _read_by_nobody = self.gate.resize(name, job)?;
         let image = match self.pool.image(name) {
-            Err(StorageError::ImageNotFound(_)) => {
-                job.left(Some(ImageState::Deleted));
+            Err(StorageError::ImageNotFound(_) | StorageError::NotAnImage(_)) => {
+                job.left(self.image_state(name));
                 return Ok(());
             }
             found => found?,
         };
-        let Some((before_bytes, after_bytes)) = self.resized(job, name, past)? else {
+        let Some(sizes) = self.resized(job, &image, past)? else {
             job.left(self.image_state(name));
             return Ok(());
         };
+        let Sizes {
+            before_bytes,
+            after_bytes,
+        } = sizes;
         let current_bytes = image.size_bytes()?;
         if current_bytes != before_bytes {
             if current_bytes != after_bytes {
@@ -108,45 +114,57 @@ impl Workshop {
         Ok(())
     }
 
-    /// The sizes before and after an operation; none if it did not come so far.
+    /// The sizes before and after an operation; none if it did not come so far, or if the image is
+    /// another file by now.
     fn resized(
         &self,
         job: &Job,
-        name: &ImageName,
+        image: &Image,
         past: &Past,
-    ) -> Result<Option<(u64, u64)>, StorageError> {
-        if let Ok(result) = &past.outcome
-            && let Ok(resized) = result.parse::<Resized>()
-        {
-            return Ok(Some((resized.previous_size_bytes, resized.size_bytes)));
+    ) -> Result<Option<Sizes>, StorageError> {
+        let last = self.pool.sizes_before.last(image);
+        let Some(last) = last.map_err(during("reading the size before"))? else {
+            return Ok(None);
+        };
+        if last.resizer == job.identity() {
+            return Ok(Some(last.sizes));
         }
-        let recorded = self.pool.sizes_before.of(name, job.operation_id());
-        let recorded = recorded.map_err(during("reading the size before"))?;
-        Ok(recorded.map(|known| (known.before_bytes, known.after_bytes)))
+        // A later step has resized it too; it is reverted first.
+        let result = past.outcome.as_ref().ok();
+        let resized = result.and_then(|result| result.parse::<Resized>().ok());
+        Ok(resized.map(|resized| Sizes {
+            before_bytes: resized.previous_size_bytes,
+            after_bytes: resized.size_bytes,
+        }))
     }
 
-    /// The size of an image before the operation, which is on record when this returns. A first
-    /// attempt finds nothing of its own: an id may come again once its operation is forgotten.
+    /// The size of an image before the operation, which is on record when this returns.
     pub(super) fn size_before(
         &self,
         job: &Job,
         image: &Image,
         size_bytes: u64,
     ) -> Result<u64, StorageError> {
-        let (name, operation_id) = (&image.name, job.operation_id());
         let records = &self.pool.sizes_before;
         if job.is_repeated() {
-            let recorded = records.of(name, operation_id);
-            let recorded = recorded.map_err(during("reading the size before"))?;
-            if let Some(known) = recorded {
-                return Ok(known.before_bytes);
+            let last = records.last(image);
+            let last = last.map_err(during("reading the size before"))?;
+            if let Some(own) = last.filter(|last| last.resizer == job.identity()) {
+                return Ok(own.sizes.before_bytes);
             }
         }
-        let before_bytes = image.size_bytes()?;
-        let sizes = (before_bytes, rounded(image.format, size_bytes));
+        let sizes = Sizes {
+            before_bytes: image.size_bytes()?,
+            after_bytes: rounded(image.format, size_bytes),
+        };
         records
-            .record(name, operation_id, sizes, &self.pool.scratch(name))
+            .record(
+                image,
+                job.identity(),
+                sizes,
+                &self.pool.scratch(&image.name),
+            )
             .map_err(during("recording the size before"))?;
-        Ok(before_bytes)
+        Ok(sizes.before_bytes)
     }
 }

@@ -2,27 +2,39 @@
 //!
 //! An attempt can die after it has resized an image and before anybody was told. Whoever is to give
 //! the image its size back must know it all the same. So before an image is resized, its size is put
-//! on disk, with the operation's id. What is on record for an operation that has completed matters
-//! to nobody: its result tells the same.
+//! on disk, with which operation it is and what tells this very file from any other. Once the
+//! operation has completed, its result tells the sizes too. What an earlier version has written has
+//! only the operation's id and is passed over: ids come again.
 
 use std::io;
 
 use serde::{Deserialize, Serialize};
 
-use super::arguments::ImageName;
+use super::file_identity::FileIdentity;
+use super::image::Image;
 use super::record::{Records, Scratch};
+use crate::engine::executor::Identity;
 
 /// The records of the pool's images.
 pub(super) struct SizesBefore(pub(super) Records);
 
 /// What an operation was about to do to the size of an image.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
 pub(super) struct SizeBefore {
-    operation_id: String,
-    /// Before.
+    /// The operation.
+    #[serde(flatten)]
+    pub(super) resizer: Identity,
+    #[serde(flatten)]
+    file: FileIdentity,
+    #[serde(flatten)]
+    pub(super) sizes: Sizes,
+}
+
+/// The sizes of an image before and after an operation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Sizes {
     pub(super) before_bytes: u64,
-    /// After.
     pub(super) after_bytes: u64,
 }
 
@@ -30,30 +42,23 @@ impl SizesBefore {
     /// Records, durably, that the operation is about to resize the image.
     pub(super) fn record(
         &self,
-        image: &ImageName,
-        operation_id: &str,
-        (before_bytes, after_bytes): (u64, u64),
+        image: &Image,
+        resizer: Identity,
+        sizes: Sizes,
         scratch: &Scratch<'_>,
     ) -> io::Result<()> {
         let record = SizeBefore {
-            operation_id: operation_id.to_owned(),
-            before_bytes,
-            after_bytes,
+            resizer,
+            file: FileIdentity::of(&image.file)?,
+            sizes,
         };
-        self.0.write(image, &record, scratch)
+        self.0.write(&image.name, &record, scratch)
     }
 
-    /// What the operation was about to do, if it is the one that resized the image last.
-    pub(super) fn of(
-        &self,
-        image: &ImageName,
-        operation_id: &str,
-    ) -> io::Result<Option<SizeBefore>> {
-        let recorded = match self.0.read::<SizeBefore>(image) {
-            // Not readable is not proven.
-            Err(error) if error.kind() == io::ErrorKind::InvalidData => None,
-            other => other?,
-        };
-        Ok(recorded.filter(|known| known.operation_id == operation_id))
+    /// Who resized the image last, if it was this very file.
+    pub(super) fn last(&self, image: &Image) -> io::Result<Option<SizeBefore>> {
+        let recorded = self.0.read_proof::<SizeBefore>(&image.name)?;
+        let file = FileIdentity::of(&image.file)?;
+        Ok(recorded.filter(|known| known.file == file))
     }
 }

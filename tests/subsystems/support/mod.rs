@@ -9,9 +9,11 @@ use std::path::{Path, PathBuf};
 use std::pin::Pin;
 use std::sync::{Arc, Mutex};
 
-use opstead::engine::executor::{Executor, Objects, Past, QueryContext, Task, TaskContext};
+use opstead::engine::executor::{
+    Executor, Identity, Objects, Past, QueryContext, Task, TaskContext,
+};
 use opstead::subsystems::storage::{Storage, StorageConfig};
-use opstead_core::{Failure, InfoUpdate, Json};
+use opstead_core::{Cursor, Failure, InfoUpdate, Json};
 use serde_json::Value;
 use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
@@ -29,7 +31,7 @@ type OnProgress = Box<dyn Fn(&Value) + Send + Sync>;
 /// One attempt, as a test sets it up and reads it afterwards.
 pub(crate) struct Attempt {
     method_name: String,
-    operation_id: String,
+    identity: Identity,
     number: u32,
     updates: Mutex<Vec<InfoUpdate>>,
     on_progress: OnProgress,
@@ -44,7 +46,11 @@ impl Attempt {
     pub(crate) fn of(method_name: &str) -> Self {
         Self {
             method_name: method_name.to_owned(),
-            operation_id: "operation/1".to_owned(),
+            identity: Identity {
+                log_id: "log".into(),
+                sequence: 1,
+                operation_id: "operation/1".into(),
+            },
             number: 1,
             updates: Mutex::default(),
             on_progress: Box::new(|_| {}),
@@ -55,7 +61,19 @@ impl Attempt {
     }
 
     pub(crate) fn operation(mut self, id: &str) -> Self {
-        self.operation_id = id.to_owned();
+        self.identity.operation_id = id.into();
+        self
+    }
+
+    /// Of an operation that was registered at that place.
+    pub(crate) fn registered_at(mut self, sequence: Cursor) -> Self {
+        self.identity.sequence = sequence;
+        self
+    }
+
+    /// Of an operation that was registered in that log.
+    pub(crate) fn logged_in(mut self, log_id: &str) -> Self {
+        self.identity.log_id = log_id.into();
         self
     }
 
@@ -127,7 +145,11 @@ impl Task for Attempt {
     }
 
     fn operation_id(&self) -> &str {
-        &self.operation_id
+        &self.identity.operation_id
+    }
+
+    fn identity(&self) -> Identity {
+        self.identity.clone()
     }
 
     fn attempt(&self) -> u32 {
