@@ -206,3 +206,48 @@ fn no_results_are_taken_in_vain() {
     );
     assert_eq!(world.newly_opened(), 1);
 }
+
+/// A flow tells of many reverts that failed, and of long messages, only the first part. It tells it
+/// again after each that is tried again.
+#[test]
+fn what_is_told_of_reverts_that_failed_is_bounded() {
+    const STEPS: usize = 130;
+    let mut world = World::new();
+    order(&mut world, "method s.work revertible");
+    order(&mut world, "attach one capacity=200");
+    for number in 0..STEPS {
+        order(&mut world, &format!("step s{number} s.work"));
+    }
+    order(&mut world, "flow wide id=f");
+    for number in 0..STEPS {
+        order(&mut world, &format!("fail f.s{number} 3001 broken"));
+    }
+    while !world.state.is_settled(world.now) {
+        world.run(Order::Continue).expect("never refused");
+    }
+    // No character begins at the byte where it is cut.
+    let long = format!("-{}", "é".repeat(LARGE));
+    for number in 0..STEPS {
+        order(&mut world, &format!("fail f.s{number} 3002 {long}"));
+    }
+    let told = |world: &World| -> serde_json::Value {
+        let flow = world.known("f").expect("it is open");
+        assert_eq!(flow.state, OperationState::RevertFailed);
+        let failure = flow.failure().expect("why it is stuck");
+        let data = failure.data.as_ref().expect("reverts are named");
+        data.parse().expect("JSON")
+    };
+    let data = told(&world);
+    assert_eq!(data["moreReverts"], 30);
+    let reverts = data["reverts"].as_array().expect("reverts");
+    assert_eq!(reverts.len(), 100);
+    assert_eq!(reverts[99]["step"], "s99");
+    let short = format!("-{}…", "é".repeat(511));
+    assert!(reverts.iter().all(|revert| revert["message"] == *short));
+    for number in 0..30 {
+        order(&mut world, &format!("skip f.s{number}"));
+    }
+    let data = told(&world);
+    assert_eq!(data["reverts"].as_array().expect("reverts").len(), 100);
+    assert!(data.get("moreReverts").is_none(), "{data}");
+}
