@@ -72,7 +72,7 @@ pub struct Assignment {
     /// `revert`: how the operation itself ended, if it did not complete.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<ErrorObject>,
-    /// `revert`: every step of the flow that failed, in the order in which they did.
+    /// `revert`: the steps of the flow that failed, in the order in which they did; the first 100.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub failures: Vec<StepFailure>,
 }

@@ -138,9 +138,12 @@ pub struct ErrorDetails {
     /// Of a flow: the steps that stay as they are because their methods cannot be reverted.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub not_reverted: Vec<String>,
-    /// Of a flow that stands in `revertFailed`: the steps whose revert failed, and how.
+    /// Of a flow that stands in `revertFailed`: the steps whose revert failed, and how; the first 100.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub reverts: Vec<StepFailure>,
+    /// Of a flow that stands in `revertFailed`: how many further steps there are whose revert failed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub more_reverts: Option<u64>,
 }
 
 /// One thing that is wrong in parameters.

@@ -48,7 +48,7 @@ pub struct StepFailure {
     pub operation_id: String,
     /// The same codes as call errors.
     pub code: i32,
-    /// For a person.
+    /// For a person; of a long one the first 1,024 bytes and `…`.
     pub message: String,
     /// Whatever else its executor said; left out in a flow's `error.data.reverts`.
     #[serde(

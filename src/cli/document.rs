@@ -87,7 +87,7 @@ impl Document {
         };
         match root {
             Ok(root) => Ok(Self { text, root }),
-            Err(Unreadable { offset, message }) => Err((place(&text, offset), message)),
+            Err(Unreadable { offset, message }) => Err((Places::of(&text).place(offset), message)),
         }
     }
 
@@ -95,8 +95,9 @@ impl Document {
         &self.root
     }
 
-    pub(super) fn place(&self, offset: usize) -> Place {
-        place(&self.text, offset)
+    /// Where its bytes stand.
+    pub(super) fn places(&self) -> Places<'_> {
+        Places::of(&self.text)
     }
 
     /// What a JSON pointer leads to; of one that leads nowhere, as far as it leads.
@@ -185,16 +186,40 @@ impl Serialize for Node {
     }
 }
 
-fn place(text: &str, offset: usize) -> Place {
-    let mut offset = offset.min(text.len());
-    while !text.is_char_boundary(offset) {
-        offset -= 1;
+/// Finds places one behind the other, so that a text is gone through once however many they are.
+pub(super) struct Places<'a> {
+    /// What is behind the last place.
+    rest: &'a str,
+    offset: usize,
+    place: Place,
+}
+
+impl<'a> Places<'a> {
+    const fn of(text: &'a str) -> Self {
+        let place = Place { line: 1, column: 1 };
+        Self {
+            rest: text,
+            offset: 0,
+            place,
+        }
     }
-    let before = &text[..offset];
-    let begins = before.rfind('\n').map_or(0, |newline| newline + 1);
-    Place {
-        line: before.matches('\n').count() + 1,
-        column: before[begins..].chars().count() + 1,
+
+    /// The place of a byte that is not before the last one.
+    pub(super) fn place(&mut self, offset: usize) -> Place {
+        let mut length = offset.saturating_sub(self.offset).min(self.rest.len());
+        while !self.rest.is_char_boundary(length) {
+            length -= 1;
+        }
+        let (passed, rest) = self.rest.split_at(length);
+        let begins = passed.rfind('\n').map(|newline| newline + 1);
+        if begins.is_some() {
+            self.place.line += passed.matches('\n').count();
+            self.place.column = 1;
+        }
+        self.place.column += passed[begins.unwrap_or(0)..].chars().count();
+        self.rest = rest;
+        self.offset += length;
+        self.place
     }
 }
 
@@ -215,7 +240,7 @@ mod tests {
     }
 
     fn found(document: &Document, pointer: &str) -> (usize, usize) {
-        let Place { line, column } = document.place(document.find(pointer).offset);
+        let Place { line, column } = document.places().place(document.find(pointer).offset);
         (line, column)
     }
 
@@ -255,6 +280,16 @@ mod tests {
         ] {
             assert_eq!(found(&toml, pointer), place, "{pointer}");
         }
+    }
+
+    #[test]
+    fn places_are_found_one_behind_the_other() {
+        let document = document(TOML, Format::Toml);
+        let mut places = document.places();
+        for offset in (0..=TOML.len() + 1).chain([TOML.len()]) {
+            assert_eq!(places.place(offset), document.places().place(offset));
+        }
+        assert_eq!(places.place(TOML.len()), Place { line: 9, column: 1 });
     }
 
     #[test]

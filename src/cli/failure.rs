@@ -66,6 +66,9 @@ fn steps(members: &mut BTreeMap<String, Json>) -> Vec<String> {
         } = failure;
         lines.push(format!("  Not reverted: {step}: {message} ({code})"));
     }
+    if let Some(more) = take::<u64>(members, "moreReverts") {
+        lines.push(format!("  Not reverted: {more} more"));
+    }
     lines
 }
 
@@ -174,13 +177,14 @@ mod tests {
     fn a_flow_tells_of_its_steps() {
         let error = error(
             r#"{"code":3001,"message":"no","data":{"reason":"gone","notReverted":["a","b"],
-            "reverts":[{"step":"c","operationId":"f.c","code":7,"message":"busy"}]}}"#,
+            "reverts":[{"step":"c","operationId":"f.c","code":7,"message":"busy"}],"moreReverts":2}}"#,
         );
         assert_eq!(
             more(&error),
             [
                 "  Left in place, since not revertible: a, b",
                 "  Not reverted: c: busy (7)",
+                "  Not reverted: 2 more",
             ]
         );
         let odd = r#"{"code":7,"message":"no","data":{"reverts":1}}"#;

@@ -91,11 +91,15 @@ impl FlowFile {
     /// What the daemon found wrong, at its places in the file. Of these methods one may be meant
     /// where another is named.
     pub(super) fn placed(&self, faults: &[Fault], methods: &[String]) -> Vec<FileFault> {
+        let mut advice = graph::MOST_ADVICE;
         let found = faults.iter().map(|fault| {
             let node = self.document.find(&fault.pointer);
             let mut message = told(self.document.root(), fault);
-            if let Some(meant) = meant(&fault.pointer, node, methods) {
-                message += &format!("; did you mean {meant}?");
+            if advice > 0 && fault.pointer.ends_with("/methodName") {
+                advice -= 1;
+                if let Some(meant) = meant(node, methods) {
+                    message += &format!("; did you mean {meant}?");
+                }
             }
             Found {
                 offset: node.offset,
@@ -119,8 +123,9 @@ impl FlowFile {
 
     fn sorted(&self, mut found: Vec<Found>) -> Vec<FileFault> {
         found.sort_by_key(|fault| fault.offset);
+        let mut places = self.document.places();
         let fault = |Found { offset, message }| FileFault {
-            place: self.document.place(offset),
+            place: places.place(offset),
             message,
         };
         found.into_iter().map(fault).collect()
@@ -144,8 +149,8 @@ impl Found {
 }
 
 /// The method that was meant, if the fault is that there is none of that name.
-fn meant<'a>(pointer: &str, node: &Node, methods: &'a [String]) -> Option<&'a str> {
-    let name = node.text().filter(|_| pointer.ends_with("/methodName"))?;
+fn meant<'a>(node: &Node, methods: &'a [String]) -> Option<&'a str> {
+    let name = node.text()?;
     if methods.iter().any(|known| known == name) {
         return None;
     }
@@ -372,6 +377,30 @@ maxMs = 100
         ] {
             let text = [step("a", &format!("kwargs.x = {result}")), step("b", "")].concat();
             assert_eq!(faults(&steps(&text)), [told], "{result}");
+        }
+    }
+
+    /// Each name is compared with all others, so of many faults only some are told with advice.
+    #[test]
+    fn of_many_wrong_names_the_first_are_told_with_what_was_meant() {
+        let steps = (0..100).map(|index| {
+            format!(
+                "[[steps]]\nname = \"step-{index}\"\nmethodName = \"a.b\"\nrequires = [\"stepp-{index}\"]\n"
+            )
+        });
+        let steps: String = steps.collect();
+        let told = faults(&format!("name = \"f\"\n{steps}"));
+        assert_eq!(told.len(), 100);
+        for (index, told) in told.iter().enumerate() {
+            let advice = match index {
+                0..graph::MOST_ADVICE => format!("; did you mean \"step-{index}\"?"),
+                _ => String::new(),
+            };
+            let line = 5 + 4 * index;
+            let expected = format!(
+                "{line}:13: step \"step-{index}\" waits for a step \"stepp-{index}\", and there is none{advice}"
+            );
+            assert_eq!(*told, expected);
         }
     }
 

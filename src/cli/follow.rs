@@ -5,14 +5,15 @@ use std::time::Duration;
 
 use opstead_client::schema::{AlertEvent, LastError, Operation, OperationInfo, Registration};
 use opstead_client::{Client, Error, Filter, SubscribeOptions, Subscription};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout, timeout_at};
 
 use super::error::CliError;
 use super::schema::shell_word;
 use super::tree::Tree;
 use super::words::exactly;
 
-/// How long without an alert before the operation itself is read.
+/// How long without an alert before the operation itself is read; of a tree, how long in any case,
+/// for there may be new ones in it.
 const QUIET: Duration = Duration::from_secs(5);
 /// How long the daemon may be away.
 const AWAY: Duration = Duration::from_secs(60);
@@ -35,7 +36,8 @@ pub(super) async fn follow(
 ) -> Result<Operation, CliError> {
     let id = &registration.id;
     let filter = Filter::glob(exactly(&registration.alert_name));
-    let mut subscription = subscribe(client, registration, filter).await?;
+    let (cursor, log) = (registration.cursor, &registration.log_id);
+    let mut subscription = subscribe(client, cursor, log, filter).await?;
     let read = async || client.operation(id).await;
     let mut operation = patiently(client, id, &read).await?;
     while !operation.done {
@@ -62,7 +64,9 @@ pub(super) async fn follow_tree(
     let id = &registration.id;
     let read = async || Tree::read(client, id).await;
     let mut tree = patiently(client, id, &read).await?;
-    let mut subscription = subscribe(client, registration, tree.filter()).await?;
+    let mut filter = tree.filter();
+    let (cursor, log) = (registration.cursor, &registration.log_id);
+    let mut subscription = subscribe(client, cursor, log, filter.clone()).await?;
     while !tree.is_settled() {
         see(Sight::Progress(&tree));
         match next_of_tree(&mut subscription, &mut tree, &mut see).await {
@@ -73,6 +77,13 @@ pub(super) async fn follow_tree(
             None => {}
         }
         tree = patiently(client, id, &read).await?;
+        if !tree.is_settled() && tree.filter() != filter {
+            filter = tree.filter();
+            // The first one was read first: what is behind it may not be in the others' records.
+            let cursor = tree.root().cursor;
+            let grown = async || subscribe(client, cursor, log, filter.clone()).await;
+            subscription = patiently(client, id, &grown).await?;
+        }
     }
     see(Sight::Progress(&tree));
     Ok(tree)
@@ -120,17 +131,18 @@ async fn next(
     }
 }
 
-/// Keeps the tree up and shows it until it is settled, or there was nothing for a while. What has
-/// come together is shown together.
+/// Keeps the tree up and shows it until it is settled, or for a while: none if there was nothing at
+/// its end. What has come together is shown together.
 async fn next_of_tree(
     subscription: &mut Subscription,
     tree: &mut Tree,
     see: &mut impl FnMut(Sight<'_, Tree>),
 ) -> Option<Result<(), Error>> {
+    let over = Instant::now() + QUIET;
     let mut is_shown = true;
     loop {
-        let patience = if is_shown { QUIET } else { Duration::ZERO };
-        match timeout(patience, subscription.next()).await {
+        let patience = if is_shown { over } else { Instant::now() };
+        match timeout_at(patience, subscription.next()).await {
             Ok(Ok(alert)) => is_shown &= !tree.hear(&alert),
             Ok(Err(error)) => return Some(Err(error)),
             Err(_) if is_shown => return None,
@@ -139,24 +151,25 @@ async fn next_of_tree(
                 is_shown = true;
             }
         }
-        if tree.is_settled() || tree.root().state.has_ended() {
+        if tree.is_settled() || tree.root().state.has_ended() || over <= Instant::now() {
             return Some(Ok(()));
         }
     }
 }
 
-/// From the registration on, so that nothing in between is missed.
+/// From this place on, so that nothing in between is missed.
 async fn subscribe(
     client: &Client,
-    registration: &Registration,
+    cursor: u64,
+    log_id: &str,
     filter: Filter,
 ) -> Result<Subscription, Error> {
     let options = SubscribeOptions::new(filter);
-    let from_registration = options
-        .clone()
-        .after(registration.cursor, &registration.log_id);
-    match client.subscribe(from_registration).await {
-        // Registered long ago: how it stands is read anyway.
+    match client
+        .subscribe(options.clone().after(cursor, log_id))
+        .await
+    {
+        // Long ago: how it stands is read anyway.
         Err(Error::CursorExpired { .. }) => client.subscribe(options).await,
         other => other,
     }

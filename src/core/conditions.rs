@@ -123,9 +123,7 @@ impl Retry {
         }
         delay.min(self.max_ms as f64) as u64
     }
-}
 
-impl Retry {
     /// Checks that every member is allowed; the error names all that are not. `pointer` says where
     /// they stand.
     pub fn check(&self, pointer: &str) -> Result<(), Refusal> {

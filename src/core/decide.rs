@@ -32,15 +32,15 @@ use crate::failure::Failure;
 use crate::flow::Phase;
 use crate::operation::{Operation, OperationInfo, OperationState};
 use crate::refusal::Refusal;
-use crate::schemas::{Schemas, Unasked};
+use crate::schemas::Schemas;
 use crate::state::{Limits, State};
 
 /// How many steps follow one command by themselves at the most; the rest is left to
 /// [`Order::Continue`].
 const START_BATCH: usize = 256;
 
-/// About the bytes that such steps may lead to: with the step that reaches it, it is enough. What
-/// ends is written whole, and operations may be large.
+/// About the bytes that such steps may read and lead to: with the step that reaches it, it is enough.
+/// What ends is written whole, and operations and the results that others take may be large.
 const START_BYTES: usize = 128 << 10;
 
 /// What a command led to.
@@ -127,9 +127,13 @@ impl State {
                 if bytes >= START_BYTES {
                     break;
                 }
-                let Some(step) = self.next_step(now, schemas) else {
+                let Some(step) = self.next_step(now, Some(schemas)) else {
                     break;
                 };
+                bytes += step
+                    .iter()
+                    .map(|body| self.bytes_to_start(body))
+                    .sum::<usize>();
                 let steps = step.into_iter().map(|body| happen(self, body));
                 bytes += steps.sum::<usize>();
             }
@@ -171,7 +175,7 @@ impl State {
 
     /// Whether nothing is left for [`Order::Continue`] to do at this moment.
     pub fn is_settled(&self, now: Moment) -> bool {
-        !self.is_waking() && self.next_step(now, &Unasked).is_none()
+        !self.is_waking() && self.next_step(now, None).is_none()
     }
 
     /// Whether something is under way that is done a few at a time.

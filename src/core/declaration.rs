@@ -5,7 +5,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use crate::conditions::{Retry, is_default};
-use crate::json::{Json, steps};
+use crate::json::{Json, MOST_FAULTS, Taken, steps};
 use crate::operation::{ClaimOperation, OnInterrupt};
 use crate::refusal::{Fault, Refusal};
 use crate::template::{kwargs_of, name_fault};
@@ -116,13 +116,15 @@ impl Declaration {
     /// is not allowed.
     pub fn secret_results(&self, kwargs: &Json) -> Vec<Fault> {
         // One within the other, whichever is the larger.
-        let meets = |place: &str, secret: &Arc<str>| {
-            let mut both = steps(place).zip(steps(secret));
-            both.all(|(one, other)| one == other)
+        let meets = |taken: &Taken, secret: &Arc<str>| {
+            let names = taken.place.names();
+            let mut both = names.into_iter().zip(steps(secret));
+            both.all(|(one, other)| *one == other)
         };
         let taken = kwargs.results().unwrap_or_default().into_iter();
-        let secret = taken.filter(|taken| self.secrets.iter().any(|one| meets(&taken.place, one)));
+        let secret = taken.filter(|taken| self.secrets.iter().any(|one| meets(taken, one)));
         secret
+            .take(MOST_FAULTS)
             .map(|taken| {
                 let message = "is a secret: it cannot be taken from a result, which is shown";
                 Fault::new(format!("/kwargs{}", taken.place), message)

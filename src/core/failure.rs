@@ -42,6 +42,11 @@ impl Failure {
     /// Code of an operation whose executor panicked.
     pub const EXECUTOR_PANICKED: i32 = 2006;
 
+    /// The most failures of its steps that are told together of a flow. The steps have all of them.
+    pub const MOST_TOLD: usize = 100;
+    /// The most bytes of the message of one that is told with others.
+    const SHORT_BYTES: usize = 1 << 10;
+
     /// A failure with `data: {reason, retryable}`.
     pub fn new(code: i32, message: &str, reason: &str, retryable: bool) -> Self {
         let data = serde_json::json!({"reason": reason, "retryable": retryable});
@@ -117,6 +122,18 @@ impl Failure {
         let mut failure = Self::new(Self::INVALID_PARAMS, &message, reason, false);
         failure.tell("faults", &members);
         failure
+    }
+
+    /// The message, or as much of a long one as is told where another failure speaks of it.
+    pub fn short_message(&self) -> Arc<str> {
+        if self.message.len() <= Self::SHORT_BYTES {
+            return self.message.clone();
+        }
+        let mut end = Self::SHORT_BYTES;
+        while !self.message.is_char_boundary(end) {
+            end -= 1;
+        }
+        format!("{}…", &self.message[..end]).into()
     }
 
     /// Adds a member to the data; what is there stays as it is written.

@@ -15,6 +15,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::value::RawValue;
 
 use outline::Outline;
+pub(crate) use results::MOST_FAULTS;
 pub use results::Taken;
 
 /// How deep two texts are compared for meaning. Each level is a stack frame, so it may not be the

@@ -18,16 +18,3 @@ pub trait Schemas {
     /// `/kwargs`.
     fn faults(&self, declaration: &Arc<Declaration>, kwargs: &Json) -> Vec<Fault>;
 }
-
-/// Finds nothing wrong: for where it only matters whether there is a next step.
-pub(crate) struct Unasked;
-
-impl Schemas for Unasked {
-    fn open(&self, request: &Request) -> Result<Json, Failure> {
-        Ok(request.kwargs.clone())
-    }
-
-    fn faults(&self, _: &Arc<Declaration>, _: &Json) -> Vec<Fault> {
-        Vec::new()
-    }
-}

@@ -26,7 +26,7 @@ pub type Undoing<'a> = Pin<Box<dyn Future<Output = Result<(), Failure>> + Send +
 pub struct Past {
     /// What it returned, or the error that it ended with.
     pub outcome: Result<Json, Failure>,
-    /// All that failed in its flow, in the order in which it did.
+    /// What failed in its flow, in the order in which it did: the first 100, messages cut short.
     pub failures: Vec<StepFailure>,
 }
 

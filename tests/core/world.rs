@@ -12,10 +12,15 @@ use opstead_core::{
 };
 
 /// Schemas that say of some kwargs that they are integers; nothing is sealed.
-struct Integers;
+#[derive(Default)]
+struct Integers {
+    /// How often kwargs were asked for.
+    opened: Cell<usize>,
+}
 
 impl Schemas for Integers {
     fn open(&self, request: &Request) -> Result<Json, Failure> {
+        self.opened.set(self.opened.get() + 1);
         Ok(request.kwargs.clone())
     }
 
@@ -50,6 +55,7 @@ pub(crate) struct World {
     steps: Cell<Vec<RegisterStep>>,
     /// What the state had touched when somebody asked last.
     touched: Cell<u64>,
+    schemas: Integers,
 }
 
 impl World {
@@ -65,6 +71,7 @@ impl World {
             ulids: Cell::new(0),
             steps: Cell::new(Vec::new()),
             touched: Cell::new(0),
+            schemas: Integers::default(),
         }
     }
 
@@ -75,7 +82,7 @@ impl World {
             now: self.now,
             order,
         };
-        let executed = self.state.execute(&self.limits, &Integers, command);
+        let executed = self.state.execute(&self.limits, &self.schemas, command);
         let events = executed
             .as_ref()
             .map_or(0, |executed| executed.events.len());
@@ -149,6 +156,11 @@ impl World {
     pub(crate) fn newly_touched(&self) -> u64 {
         let touched = self.state.touched();
         touched - self.touched.replace(touched)
+    }
+
+    /// How often the kwargs of a step were asked for since somebody asked last.
+    pub(crate) fn newly_opened(&self) -> usize {
+        self.schemas.opened.replace(0)
     }
 
     /// A word that no operation has had yet.
@@ -237,7 +249,8 @@ pub(crate) fn assert_goes_on_alike(live: &State, other: &State, now: Moment, wha
         let mut events = Vec::new();
         for _ in 0..ROUNDS {
             let order = Order::Continue;
-            let executed = state.execute(&Limits::default(), &Integers, Command { now, order });
+            let command = Command { now, order };
+            let executed = state.execute(&Limits::default(), &Integers::default(), command);
             events.extend(executed.expect("nothing is refused to nobody").events);
         }
         events

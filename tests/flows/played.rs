@@ -309,6 +309,45 @@ async fn both_reverts_that_failed_are_retried_by_the_flow() {
     );
 }
 
+/// §7: of many failures and long ones a revert is told what fits into a message.
+#[tokio::test]
+async fn what_a_revert_is_told_of_failures_is_bounded() {
+    const STEPS: usize = 103;
+    let home = Home::new();
+    let daemon = home.start();
+    let methods = json!([with(operation("agent.make"), json!({"revertible": true}))]);
+    let params = json!({"executor": "agent", "methods": methods, "capacity": STEPS});
+    let mut agent = Attached::attach(&daemon, params).await;
+    let mut manager = daemon.connect().await;
+    let steps: Vec<_> = (0..STEPS)
+        .map(|number| step(&format!("s{number}"), "agent.make", &[]))
+        .collect();
+    manager.ok("flows.register", flow(json!(steps))).await;
+    let mut leases = Vec::new();
+    for number in 0..STEPS {
+        leases.push(agent.execute(&format!("f.s{number}")).await);
+    }
+    let long = "é".repeat(4_000);
+    // The second does not fit any more, and takes away nothing of those behind it.
+    let bytes = [900_000, 200_000];
+    for (number, lease) in leases.iter().enumerate() {
+        let data = "x".repeat(bytes.get(number).copied().unwrap_or(10));
+        let error = json!({"code": 3123, "message": long, "data": {"is": data}});
+        let params = json!({"lease": lease, "error": error});
+        agent.say("executors.fail", params).await;
+    }
+    let revert = agent.assigned("revert").await;
+    assert_eq!(revert["error"]["message"], long, "its own error is whole");
+    let failures = revert["failures"].as_array().unwrap();
+    assert_eq!(failures.len(), 100);
+    let short = format!("{}…", "é".repeat(512));
+    for (number, failure) in failures.iter().enumerate() {
+        assert_eq!(failure["step"], format!("s{number}"));
+        assert_eq!(failure["message"], *short);
+        assert_eq!(failure.get("data").is_some(), number != 1, "{number}");
+    }
+}
+
 /// §6: canceling cancels what runs and reverts what ran; not twice, and no step alone.
 #[tokio::test]
 async fn a_canceled_flow_is_reverted() {

@@ -26,8 +26,8 @@ pub trait Executor: Send + Sync + 'static {
 
     /// Undoes an operation whose method is declared `revertible`, as a step of a flow that does not
     /// succeed. `outcome` is what the operation came to: one that failed is reverted too. `failures`
-    /// are all the steps that failed. It may be called again after a crash, so what is undone already
-    /// is no error. An error leaves the operation `revertFailed`.
+    /// are the steps that failed, of many the first 100. It may be called again after a crash, so what
+    /// is undone already is no error. An error leaves the operation `revertFailed`.
     fn revert(
         &self,
         task: Task,

@@ -9,6 +9,8 @@ use crate::cli::similar;
 
 /// What takes another step's result.
 const RESULT: &str = "$result";
+/// Of so many faults it is told what may have been meant: each is compared with all there is.
+pub(super) const MOST_ADVICE: usize = 20;
 
 /// That a step must wait for another, and where this is said.
 #[derive(Clone, Copy)]
@@ -34,9 +36,16 @@ pub(super) fn faults(root: &Node) -> Vec<Found> {
         }
     }
     let edges: Vec<Vec<Edge<'_>>> = steps.iter().map(|step| edges(step, &mut found)).collect();
+    // The first of those that are equally alike is meant, whatever their order in memory.
+    let mut names: Vec<&str> = places.keys().copied().collect();
+    names.sort_unstable();
+    let mut advice = MOST_ADVICE;
     for (step, edges) in steps.iter().zip(&edges) {
-        let strangers = edges.iter().filter(|edge| !places.contains_key(edge.name));
-        found.extend(strangers.map(|edge| stranger(step, *edge, places.keys())));
+        for edge in edges.iter().filter(|edge| !places.contains_key(edge.name)) {
+            let compared = if advice > 0 { names.as_slice() } else { &[] };
+            advice = advice.saturating_sub(1);
+            found.push(stranger(step, *edge, compared));
+        }
     }
     if found.is_empty() {
         found.extend(cycle(steps, &edges, &places));
@@ -103,12 +112,9 @@ fn taken<'a>(around: &Node, node: &'a Node) -> Result<Edge<'a>, String> {
     })
 }
 
-fn stranger<'a>(step: &Node, edge: Edge<'_>, names: impl Iterator<Item = &'a &'a str>) -> Found {
-    let mut names: Vec<&str> = names.copied().collect();
-    // The first of those that are equally alike, whatever their order in memory.
-    names.sort_unstable();
+fn stranger(step: &Node, edge: Edge<'_>, names: &[&str]) -> Found {
     let whose = shape::step_name(step);
-    let advice = match similar::name(edge.name, names) {
+    let advice = match similar::name(edge.name, names.iter().copied()) {
         Some(meant) => format!("; did you mean {meant:?}?"),
         None => String::new(),
     };

@@ -19,9 +19,22 @@ use crate::state::{Executor, State};
 /// The turn behind all others.
 const LAST: Turn = (Cursor::MAX, Cursor::MAX);
 
+/// What comes next of those that wait for an executor and capacity.
+enum Start<'a> {
+    /// Whose turn this is starts.
+    Of(Turn, &'a Executor),
+    /// Freed weight is kept for this one, or for nobody any more.
+    Kept(Option<Cursor>),
+}
+
 impl State {
-    /// The events of the next step that nobody has to ask for; none if nothing is left to do.
-    pub(super) fn next_step(&self, now: Moment, schemas: &dyn Schemas) -> Option<Vec<EventBody>> {
+    /// The events of the next step that nobody has to ask for; none if nothing is left to do. Without
+    /// schemas a start is not checked: for where it only matters whether there is a next step.
+    pub(super) fn next_step(
+        &self,
+        now: Moment,
+        schemas: Option<&dyn Schemas>,
+    ) -> Option<Vec<EventBody>> {
         if let Some(sequence) = self.doomed.get_min() {
             let operation = &self.operations[sequence];
             return Some(self.with_steps(operation, skipped(operation)));
@@ -48,20 +61,26 @@ impl State {
         self.next_attempt(now, schemas).map(|event| vec![event])
     }
 
-    /// What is handed to an executor next: of starts and reverts whose turn it is first.
-    fn next_attempt(&self, now: Moment, schemas: &dyn Schemas) -> Option<EventBody> {
-        let start = self.next_start(now, schemas);
-        let Some((turn, executor)) = self.next_revert() else {
-            return start;
-        };
-        match &start {
-            Some(EventBody::Operation(event))
-                if self.turn(&self.operations[&event.subject.sequence]) < turn =>
-            {
-                start
-            }
-            _ => Some(self.revert(turn, executor, now)),
+    /// What is handed to an executor next: of starts and reverts whose turn it is first. Only who
+    /// is next is asked for its kwargs.
+    fn next_attempt(&self, now: Moment, schemas: Option<&dyn Schemas>) -> Option<EventBody> {
+        let start = self.next_start();
+        if let Some((turn, executor)) = self.next_revert()
+            && !matches!(start, Some(Start::Of(own, _)) if own < turn)
+        {
+            return Some(self.revert(turn, executor, now));
         }
+        Some(match start? {
+            Start::Kept(sequence) => EventBody::CapacityReserved { sequence },
+            Start::Of((_, sequence), executor) => {
+                let operation = &self.operations[&sequence];
+                let check = |schemas| self.check_bound(operation, schemas);
+                match schemas.map_or(Ok(()), check) {
+                    Ok(()) => started(operation, executor.name.clone(), now.steady),
+                    Err(failure) => failed(operation, &operation.info, failure),
+                }
+            }
+        })
     }
 
     /// The moment has come that a scheduled or waiting operation was looking to.
@@ -146,46 +165,37 @@ impl State {
     }
 
     /// The start of the oldest operation that can, or word of whom freed weight is kept for.
-    fn next_start(&self, now: Moment, schemas: &dyn Schemas) -> Option<EventBody> {
+    fn next_start(&self) -> Option<Start<'_>> {
         if let Some(reserve) = self.capacity.reserve
             && !self.is_offered(&self.operations[&reserve.sequence])
         {
             // Its executor is gone; nobody knows for how long.
-            return Some(EventBody::CapacityReserved { sequence: None });
+            return Some(Start::Kept(None));
         }
         let oldest = self.next_of_all(u32::MAX)?;
         let first = &self.operations[&oldest.0.1];
         let reserved = self.capacity.reserve.map(Reserve::turn);
-        let start = |((_, sequence), executor): (Turn, &Executor)| {
-            let operation = &self.operations[&sequence];
-            match self.check_bound(operation, schemas) {
-                Ok(()) => started(operation, executor.name.clone(), now.steady),
-                Err(failure) => failed(operation, &operation.info, failure),
-            }
-        };
         if reserved.is_none_or(|turn| oldest.0 <= turn) {
             if self.capacity.fits(oldest.0, first.request.weight()) {
-                return Some(start(oldest));
+                return Some(Start::Of(oldest.0, oldest.1));
             }
             if reserved != Some(oldest.0) {
-                let sequence = Some(first.subject.sequence);
-                return Some(EventBody::CapacityReserved { sequence });
+                return Some(Start::Kept(Some(first.subject.sequence)));
             }
         }
-        let next = self.next_of_all(self.most()).map(start);
+        let next = self.next_of_all(self.most());
+        let next = next.map(|(turn, executor)| Start::Of(turn, executor));
         next.or_else(|| self.kept_in_vain())
     }
 
     /// Word that what is free now may be used, although it was kept: by somebody who may be waited
     /// for by all whose end the oldest waits for.
-    fn kept_in_vain(&self) -> Option<EventBody> {
+    fn kept_in_vain(&self) -> Option<Start<'_>> {
         let reserve = self.capacity.reserve?;
         let free = self.capacity.free();
         let is_wanted = || self.next_of_all(self.capacity.most(free)).is_some();
         let is_vain = reserve.usable < free && is_wanted() && self.waits_for_parents(&reserve);
-        is_vain.then_some(EventBody::CapacityReserved {
-            sequence: Some(reserve.sequence),
-        })
+        is_vain.then_some(Start::Kept(Some(reserve.sequence)))
     }
 
     /// Whether all whose end would bring the oldest closer to its start have registered others that

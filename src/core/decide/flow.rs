@@ -182,20 +182,26 @@ impl State {
         )
     }
 
-    /// Nothing more of a flow can be reverted: which reverts failed, and why.
+    /// Nothing more of a flow can be reverted: which reverts failed, and why. Of many the first
+    /// ones and how many more there are, for it is written again after each that is retried.
     fn stuck(&self, flow: &Operation) -> EventBody {
         let told = |step: &Arc<Operation>| match step.revert()? {
             Revert::Failed(failure) => Some(serde_json::json!({
                 "step": step.step_name(),
                 "operationId": *step.subject.id,
                 "code": failure.code,
-                "message": *failure.message,
+                "message": *failure.short_message(),
             })),
             _ => None,
         };
-        let reverts: Vec<_> = self.steps(flow).filter_map(told).collect();
+        let mut stuck = self.steps(flow).filter_map(told);
+        let reverts: Vec<_> = stuck.by_ref().take(Failure::MOST_TOLD).collect();
+        let more = stuck.count();
         let mut told = self.first_failure(flow);
         told.tell("reverts", &reverts);
+        if more > 0 {
+            told.tell("moreReverts", &more);
+        }
         let mut info = flow.info.described("Failed");
         info.last_error = (&told).into();
         let change = Change::FlowRevertFailed(told);

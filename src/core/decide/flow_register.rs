@@ -11,7 +11,7 @@ use super::{Answer, Decision};
 use crate::command::{Moment, Register, RegisterFlow, RegisterStep, Registration, Reply};
 use crate::conditions::{Conditions, Step};
 use crate::event::{Change, Cursor, EventBody, OperationEvent};
-use crate::json::Json;
+use crate::json::{Json, MOST_FAULTS};
 use crate::operation::{
     OnInterrupt, Operation, OperationInfo, OperationState, Parent, Request, Stage, Subject,
 };
@@ -359,32 +359,33 @@ fn references(
     indices: &BTreeMap<&str, usize>,
     faults: &mut Vec<Fault>,
 ) -> BTreeSet<usize> {
-    let mut named: Vec<(String, String)> = Vec::new();
-    for (at, other) in step.requires.iter().enumerate() {
-        named.push((format!("/steps/{index}/requires/{at}"), other.to_string()));
+    let mut requires = BTreeSet::new();
+    let mut unknown = Vec::new();
+    let mut refer = |name: &str, place: &dyn Fn() -> String| match indices.get(name) {
+        Some(other) => {
+            requires.insert(*other);
+        }
+        None if unknown.len() < MOST_FAULTS => {
+            let message = format!("no step of the flow is named {name:?}");
+            unknown.push(Fault::new(format!("/steps/{index}{}", place()), message));
+        }
+        None => {}
+    };
+    for (at, name) in step.requires.iter().enumerate() {
+        refer(name, &|| format!("/requires/{at}"));
     }
     match step.kwargs.results() {
-        Ok(taken) => named.extend(taken.into_iter().map(|taken| {
-            let pointer = format!("/steps/{index}/kwargs{}", taken.place);
-            (pointer, taken.step)
-        })),
+        Ok(taken) => {
+            for taken in taken {
+                refer(&taken.step, &|| format!("/kwargs{}", taken.place));
+            }
+        }
         Err(found) => faults.extend(found.into_iter().map(|fault| Fault {
             pointer: format!("/steps/{index}/kwargs{}", fault.pointer),
             message: fault.message,
         })),
     }
-    let mut requires = BTreeSet::new();
-    for (pointer, other) in named {
-        match indices.get(&*other) {
-            Some(other) => {
-                requires.insert(*other);
-            }
-            None => {
-                let message = format!("no step of the flow is named {other:?}");
-                faults.push(Fault::new(pointer, message));
-            }
-        }
-    }
+    faults.extend(unknown);
     requires
 }
 

@@ -13,7 +13,7 @@ use crate::engine::attempts::Errand;
 use crate::engine::executor::{Past, StepFailure};
 use crate::engine::{EngineHandle, SealBroken, Vault};
 
-/// The most bytes of the data of all failures that a revert is told: of further ones it is left out.
+/// The most bytes of the data of all failures that a revert is told: what does not fit is left out.
 const FAILURE_DATA_BYTES: usize = 1 << 20;
 
 impl Loop {
@@ -44,14 +44,15 @@ impl Loop {
     fn past(&self, step: &Operation) -> Past {
         let flow = self.state.flow_of(step);
         let failed = flow.map_or(&[][..], |flow| flow.failed_steps());
-        let mut data_bytes = 0;
+        let mut room = FAILURE_DATA_BYTES;
         let failure = |sequence: &Cursor| {
             let failed = self.state.operation_at(*sequence)?;
-            let mut failure = failure_of(failed)?.clone();
-            data_bytes += failure.data.as_ref().map_or(0, |data| data.as_str().len());
-            if data_bytes > FAILURE_DATA_BYTES {
-                failure.data = None;
-            }
+            let failure = failure_of(failed)?;
+            let failure = Failure {
+                code: failure.code,
+                message: failure.short_message(),
+                data: failure.data.clone().filter(|data| fits(data, &mut room)),
+            };
             Some(StepFailure {
                 step: failed.step_name().into(),
                 operation_id: failed.subject.id.clone(),
@@ -59,13 +60,24 @@ impl Loop {
             })
         };
         Past {
-            failures: failed.iter().filter_map(failure).collect(),
+            failures: failed
+                .iter()
+                .take(Failure::MOST_TOLD)
+                .filter_map(failure)
+                .collect(),
             outcome: match &step.outcome {
                 Some(Outcome::Completed(result)) => Ok(result.clone()),
                 _ => Err(failure_of(step).cloned().unwrap_or_else(Failure::canceled)),
             },
         }
     }
+}
+
+/// Whether there is room for this, which it then takes.
+fn fits(data: &Json, room: &mut usize) -> bool {
+    let left = room.checked_sub(data.as_str().len());
+    *room = left.unwrap_or(*room);
+    left.is_some()
 }
 
 /// The code of an attempt whose kwargs cannot be read.

@@ -237,12 +237,11 @@ impl Witness {
             .expect("reverts are named")
             .parse()
             .expect("JSON");
+        let more = told["moreReverts"].as_u64().unwrap_or(0);
         let told = told["reverts"].as_array().expect("an array").iter();
-        assert_eq!(
-            told.map(|told| told["operationId"].clone())
-                .collect::<Vec<_>>(),
-            due
-        );
+        let told: Vec<_> = told.map(|told| told["operationId"].clone()).collect();
+        let first = &due[..due.len().min(Failure::MOST_TOLD)];
+        assert_eq!((&*told, more), (first, (due.len() - first.len()) as u64));
         if due.len() > 1 {
             count("two reverts failed");
         }

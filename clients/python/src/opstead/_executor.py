@@ -115,9 +115,9 @@ class Executor:
         already and can then be a step of a flow that is undone when it fails.
 
         The function is given the operation's own arguments, and by its task `result` or `error`
-        and all `failures` of the flow. It is called for operations that failed or were canceled
-        too, and may be called again after a crash: what is undone already is no error. What it
-        returns means nothing; if it raises, the operation is `revertFailed`.
+        and the `failures` of the flow, of many the first 100. It is called for operations that
+        failed or were canceled too, and may be called again after a crash: what is undone already
+        is no error. What it returns means nothing; if it raises, the operation is `revertFailed`.
 
         Raises `TypeError` or `ValueError`.
         """

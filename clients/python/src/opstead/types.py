@@ -365,7 +365,7 @@ class StepFailure:
     """The same codes as call errors."""
 
     message: str
-    """For a person."""
+    """For a person; of a long one the first 1,024 bytes and `…`."""
 
     operationId: str
     """Its id."""
@@ -396,7 +396,9 @@ class Assignment:
     """`revert`: how the operation itself ended, if it did not complete."""
 
     failures: list[StepFailure] = field(default_factory=list)
-    """`revert`: every step of the flow that failed, in the order in which they did."""
+    """`revert`: the steps of the flow that failed, in the order in which they did; the first
+    100.
+    """
 
     kwargs: Optional[dict[str, Any]] = None
     """`execute`, `revert`, `query`: the arguments, with their secrets; of a step, with the
@@ -540,6 +542,11 @@ class ErrorDetails:
     logId: Optional[str] = None
     """The log that cursors belong to."""
 
+    moreReverts: Optional[int] = None
+    """Of a flow that stands in `revertFailed`: how many further steps there are whose revert
+    failed.
+    """
+
     notReverted: list[str] = field(default_factory=list)
     """Of a flow: the steps that stay as they are because their methods cannot be reverted."""
 
@@ -562,7 +569,9 @@ class ErrorDetails:
     """Whether the same request may succeed later."""
 
     reverts: list[StepFailure] = field(default_factory=list)
-    """Of a flow that stands in `revertFailed`: the steps whose revert failed, and how."""
+    """Of a flow that stands in `revertFailed`: the steps whose revert failed, and how; the
+    first 100.
+    """
 
     state: Optional[OperationState] = None
     """How the operation ended."""
