@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use opstead_core::{
     After, Declaration, Json, Lease, Operation, Order, Reason, RegisterFlow, RegisterStep,
-    Registration, Reply, Retry, Time,
+    Registration, Retry, Time,
 };
 
 use super::kwargs::Checked;
@@ -94,16 +94,7 @@ impl EngineHandle {
             seat: request.seat,
         };
         let (reply, answer) = Asker::new();
-        let sent = self
-            .ask(Request::RegisterFlow(registering, reply))
-            .map(|()| answer);
-        let handle = self.clone();
-        async move {
-            match handle.answer(sent?).await? {
-                Reply::Registered(registration) => Ok(registration),
-                other => unreachable!("a registration was answered with {other:?}"),
-            }
-        }
+        self.registered(Request::RegisterFlow(registering, reply), answer)
     }
 
     /// What is to be stored of a step's kwargs. Where they take results, they are checked when

@@ -219,12 +219,20 @@ impl EngineHandle {
             seat: request.seat,
         };
         let (reply, answer) = Asker::new();
-        let sent = self
-            .ask(Request::Register(registering, reply))
-            .map(|()| answer);
+        self.registered(Request::Register(registering, reply), answer)
+    }
+
+    /// Hands over a registration, and waits for its answer.
+    pub(super) fn registered(
+        &self,
+        request: Request,
+        answer: oneshot::Receiver<Result<Reply, EngineError>>,
+    ) -> impl Future<Output = Result<Registration, EngineError>> + Send + use<> {
+        let sent = self.ask(request);
         let handle = self.clone();
         async move {
-            match handle.answer(sent?).await? {
+            sent?;
+            match handle.answer(answer).await? {
                 Reply::Registered(registration) => Ok(registration),
                 other => unreachable!("a registration was answered with {other:?}"),
             }

@@ -12,6 +12,14 @@ pub(crate) fn step(name: &str, method: &str, requires: &[&str]) -> Value {
     json!({"name": name, "methodName": method, "kwargs": {"of": name}, "requires": requires})
 }
 
+/// Two steps, `b` behind `a`.
+pub(crate) fn chain() -> Value {
+    json!([
+        step("a", "agent.make", &[]),
+        step("b", "agent.make", &["a"])
+    ])
+}
+
 /// A flow of these steps, with the id `f`.
 pub(crate) fn flow(steps: Value) -> Value {
     json!({"id": "f", "name": "played", "steps": steps})
@@ -212,10 +220,7 @@ async fn a_stuck_flow_is_retried_and_skipped() {
     let home = Home::new();
     let daemon = home.start();
     let (mut agent, mut manager) = played(&daemon).await;
-    let steps = json!([
-        step("a", "agent.make", &[]),
-        step("b", "agent.make", &["a"])
-    ]);
+    let steps = chain();
     manager.ok("flows.register", flow(steps)).await;
     let first = agent.execute("f.a").await;
     agent.complete(&first).await;

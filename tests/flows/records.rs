@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::played::{flow, in_state, lease, played, step};
+use crate::played::{chain, flow, in_state, lease, played, step};
 use crate::program::Home;
 use crate::session::events;
 
@@ -11,10 +11,7 @@ async fn a_step_is_done_when_its_flow_is() {
     let home = Home::new();
     let daemon = home.start();
     let (mut agent, mut manager) = played(&daemon).await;
-    let steps = json!([
-        step("a", "agent.make", &[]),
-        step("b", "agent.make", &["a"])
-    ]);
+    let steps = chain();
     let registered = manager.ok("flows.register", flow(steps)).await;
     assert_eq!(registered["response"], "accepted", "{registered}");
     let first = agent.execute("f.a").await;
@@ -75,10 +72,7 @@ async fn a_flow_is_dismissed_with_its_steps() {
     let home = Home::new();
     let daemon = home.start();
     let (mut agent, mut manager) = played(&daemon).await;
-    let steps = json!([
-        step("a", "agent.make", &[]),
-        step("b", "agent.make", &["a"])
-    ]);
+    let steps = chain();
     let request = flow(steps);
     manager.ok("flows.register", request.clone()).await;
     for id in ["f.a", "f.b"] {
@@ -115,10 +109,7 @@ async fn a_flow_and_its_steps_are_told_of() {
     let daemon = home.start();
     let (mut agent, mut manager) = played(&daemon).await;
     manager.ok("alerts.subscribe", json!({"filter": "*"})).await;
-    let steps = json!([
-        step("a", "agent.make", &[]),
-        step("b", "agent.make", &["a"])
-    ]);
+    let steps = chain();
     manager.ok("flows.register", flow(steps)).await;
     let first = agent.execute("f.a").await;
     agent.complete(&first).await;

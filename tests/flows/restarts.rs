@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::attached::{Attached, operation, with};
-use crate::played::{flow, lease, played, step};
+use crate::played::{chain, flow, lease, played, step};
 use crate::program::Home;
 
 fn methods() -> Value {
@@ -14,10 +14,7 @@ fn methods() -> Value {
 async fn killed_while_reverting(home: &Home) -> Value {
     let daemon = home.start();
     let (mut agent, mut manager) = played(&daemon).await;
-    let steps = json!([
-        step("a", "agent.make", &[]),
-        step("b", "agent.make", &["a"])
-    ]);
+    let steps = chain();
     manager.ok("flows.register", flow(steps)).await;
     let first = agent.execute("f.a").await;
     agent.complete_with(&first, json!({"made": 1})).await;
