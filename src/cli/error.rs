@@ -313,8 +313,8 @@ fn tell_refusal(error: &ErrorObject) -> Told {
     if known == Some(ErrorCode::Conflict) {
         return Told {
             exit: Exit::Rejected,
-            sentence: "Rejected: it conflicts beyond hope with what is outstanding; nothing of it \
-                       is stored."
+            sentence: "Rejected: it cannot be queued behind what is outstanding; nothing of it is \
+                       stored."
                 .to_owned(),
             details: reasons::lines(&details.reasons, None),
             hint: "opstead show ID tells more of an operation that is outstanding".to_owned(),

@@ -15,7 +15,7 @@ fn the_demo_shows_that_nothing_is_lost() {
     for shown in [
         "Postponed: it starts by itself",
         "Operation: read",
-        "Rejected: it conflicts beyond hope",
+        "Rejected: it cannot be queued behind that",
         "Operation: delete",
         "attempt 2",
     ] {

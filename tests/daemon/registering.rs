@@ -171,8 +171,8 @@ async fn changing_calls_of_a_connection_keep_their_order() {
     assert_eq!(registered, expected);
 }
 
-/// §3: A request that conflicts beyond hope is refused with `conflict`, and nothing of it is
-/// stored; §3: kwargs against the schema -32602 with all faults and their pointers.
+/// §3: A request that cannot be queued behind what is outstanding is refused with `conflict`, and
+/// nothing of it is stored; §3: kwargs against the schema -32602 with all faults and their pointers.
 #[tokio::test]
 async fn what_is_refused_leaves_no_trace() {
     let home = Home::new();

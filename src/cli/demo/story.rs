@@ -155,7 +155,7 @@ async fn crowd(client: &Client, mut copy: Copy) -> Result<(Copy, Registration), 
     let arguments = json!({"image": "vm", "sizeBytes": 2 * IMAGE_BYTES});
     match register(client, "storage.resizeImage", arguments).await {
         Err(Error::Refused(refusal)) => {
-            say!("   Rejected: it conflicts beyond hope; nothing of it is stored.");
+            say!("   Rejected: it cannot be queued behind that; nothing of it is stored.");
             let conflict = refusal.details().unwrap_or_default();
             tell_lines(&reasons::lines(&conflict.reasons, None));
         }

@@ -17,9 +17,7 @@ class MethodNotFoundError(RefusedError):
 
 
 class ConflictError(RefusedError):
-    """The request conflicts beyond hope with what is outstanding on a resource; `reasons` say
-    with what.
-    """
+    """The request cannot be queued behind what is outstanding on a resource; `reasons` say what."""
 
     _advice = "`details.reasons` say with what; wait until that is done"
 
