@@ -151,6 +151,10 @@ fn a_wrong_file_is_told_at_its_places() {
             ],
         ),
         ("name = \"stock\"\nsteps = [".to_owned(), &[":2:10: "]),
+        (
+            format!("name = {}", "[".repeat(100_000)),
+            &[":1:88: nested deeper than 80 levels"],
+        ),
     ] {
         let file = write(&daemon, "wrong.toml", &text);
         let ran = Ran::of(
