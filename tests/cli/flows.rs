@@ -216,6 +216,15 @@ fn what_the_daemon_refuses_is_told_at_its_places() {
         ran.stderr.contains("did you mean storage.copyImage?"),
         "{ran:?}"
     );
+    let whole = write(&daemon, "whole.toml", STOCK);
+    for (option, value, told) in [
+        ("--before", "2020-01-01T00:00Z", "  --before: is past"),
+        ("--tag", "", "  --tag: must have 1 to 200"),
+    ] {
+        let ran = daemon.run(&["flow", &whole, option, value]);
+        assert!(ran.stderr.contains(told), "{told}: {}", ran.stderr);
+        assert!(!ran.stderr.contains("whole.toml:"), "{}", ran.stderr);
+    }
     assert_eq!(daemon.json(&["list", "--all"]), json!([]));
 }
 
