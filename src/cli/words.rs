@@ -79,6 +79,14 @@ pub(super) fn with_brief_words(message: &str) -> String {
     words.collect::<Vec<_>>().join(" ")
 }
 
+/// How far an operation is; nothing of one that was undone, or that never ran.
+pub(super) fn progress_of(operation: &Operation) -> String {
+    match operation.state {
+        OperationState::Reverted | OperationState::Skipped => String::new(),
+        _ => progress(&operation.operation_info),
+    }
+}
+
 /// The name of the bar of the stages.
 pub(super) const STAGES_DONE: &str = "  Stages done";
 

@@ -244,10 +244,23 @@ fn of_a_flow_that_fails_it_is_told_why_and_what_was_reverted() {
         has(&lines, "└─ spare storage.createImage skipped"),
         "{ran:?}"
     );
+    let why = "there is no image \"nowhere\"";
+    for begins in [
+        format!("Reverted: step grow: {why}"),
+        format!("├─ grow storage.resizeImage reverted Failed: {why}"),
+    ] {
+        let is_told = lines.iter().any(|line| line.starts_with(&begins));
+        assert!(is_told, "{begins}: {ran:?}");
+    }
+    assert_eq!(ran.stderr.lines().last(), Some("stock-1: reverted"));
+    let shown = daemon.run(&["show", "stock-1"]).lines();
+    let begins = format!("Error: step grow: {why}");
     assert!(
-        lines.iter().any(|line| line.starts_with("Reverted: ")),
-        "{ran:?}"
+        shown.iter().any(|line| line.starts_with(&begins)),
+        "{shown:?}"
     );
+    let shown = daemon.run(&["show", "stock-1.grow"]).stdout;
+    assert!(!shown.contains("Progress"), "{shown}");
     let states = daemon.json(&["list", "--state", "reverted", "--parent", "stock-1"]);
     assert_eq!(states.as_array().unwrap().len(), 4);
     let absent = daemon.run(&["call", "storage.getImageInfo", "image=left"]);

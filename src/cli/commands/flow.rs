@@ -120,6 +120,6 @@ async fn wait(
 
 fn ended(tree: &Tree, output: Output) -> Vec<Line> {
     let mut lines = tree.lines(output.columns(), None);
-    lines.extend(outcome::ended(tree.root()));
+    lines.extend(outcome::ended(tree.root(), tree.failed_step()));
     lines
 }
