@@ -11,6 +11,11 @@ use clap::ValueEnum;
 use serde::ser::{Serialize, SerializeMap, SerializeSeq, Serializer};
 use serde_json::value::RawValue;
 
+pub(super) use json_text::without_place;
+
+/// As deep as objects and arrays may stand in one another, which is also what the daemon looks into.
+const LEVELS_MOST: usize = 128;
+
 /// How a file is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(super) enum Format {
@@ -65,6 +70,15 @@ pub(super) struct Unreadable {
 pub(super) struct Place {
     pub(super) line: usize,
     pub(super) column: usize,
+}
+
+impl Unreadable {
+    fn too_deep(offset: usize, levels_most: usize) -> Self {
+        Self {
+            offset,
+            message: format!("nested deeper than {levels_most} levels"),
+        }
+    }
 }
 
 impl Format {
@@ -296,8 +310,36 @@ mod tests {
     fn what_is_no_json_or_toml_is_told_at_its_place() {
         for (format, text, line, column, told) in [
             (Format::Json, "{\n \"a\" 1}", 2, 6, "expected `:`"),
-            (Format::Json, "", 1, 1, "EOF"),
-            (Format::Json, "{}\n{}", 2, 1, "trailing"),
+            (Format::Json, " \n", 2, 1, "the file is empty"),
+            (
+                Format::Json,
+                "{\"a\": [1",
+                1,
+                8,
+                "the file ends in the middle of an array",
+            ),
+            (
+                Format::Json,
+                "{\"a\": ",
+                1,
+                6,
+                "the file ends where a value should follow",
+            ),
+            (
+                Format::Json,
+                "{\"a\": 1,}",
+                1,
+                9,
+                "a name in double quotes should follow",
+            ),
+            (
+                Format::Json,
+                "{1: 2}",
+                1,
+                2,
+                "a name in double quotes should follow",
+            ),
+            (Format::Json, "{}\n{}", 2, 1, "something follows"),
             (Format::Json, "{\"é\": \"\\ud800\"}", 1, 14, "escape"),
             (
                 Format::Json,
@@ -318,6 +360,34 @@ mod tests {
                 "{text}: {message}"
             );
             assert!(message.contains(told), "{text}: {message}");
+        }
+    }
+
+    /// At once, however deep.
+    #[test]
+    fn what_is_nested_too_deep_is_told_at_its_place() {
+        let nested = |levels: usize| format!("{}{}", "[".repeat(levels), "]".repeat(levels));
+        let json =
+            |levels: usize| format!("{{\"[[\": \"\\\"[[\",\n\"a\": {}}}", nested(levels - 1));
+        document(&json(128), Format::Json);
+        let toml = |levels: usize| format!("k = 1\na = {}", nested(levels - 1));
+        document(&toml(81), Format::Toml);
+        let parts = |parts: usize| format!("k = 1\n{} = 1", vec!["a"; parts].join("."));
+        // Each of the parser's own limits is lower, but they multiply.
+        let inner = format!("{{ {} = 1 }}", vec!["a"; 70].join("."));
+        let both = format!("{} = {inner}", vec!["a"; 70].join("."));
+        for (format, text, line, column, most) in [
+            (Format::Json, json(129), 2, 133, 128),
+            (Format::Json, json(1_000_000), 2, 133, 128),
+            (Format::Toml, toml(82), 2, 85, 80),
+            (Format::Toml, toml(1_000_000), 2, 85, 80),
+            (Format::Toml, parts(81), 2, 1, 80),
+            (Format::Toml, parts(100_000), 2, 1, 80),
+            (Format::Toml, both, 1, 259, 128),
+        ] {
+            let (place, message) = Document::parse(text, format).unwrap_err();
+            assert_eq!(message, format!("nested deeper than {most} levels"));
+            assert_eq!((place.line, place.column), (line, column), "{format:?}");
         }
     }
 }

@@ -47,10 +47,11 @@ pub(super) enum CliError {
         name: String,
         faults: Vec<FileFault>,
     },
-    /// The daemon refused what a file says.
+    /// The daemon refused what a file says, or the options beside it.
     #[error("{refusal}")]
     FileRefused {
         refusal: ErrorObject,
+        options: Vec<String>,
         name: String,
         faults: Vec<FileFault>,
     },
@@ -181,10 +182,15 @@ impl CliError {
             },
             Self::FileRefused {
                 refusal,
+                options,
                 name,
                 faults,
             } => Told {
-                details: told_in_file(name, faults),
+                details: options
+                    .iter()
+                    .map(|option| format!("  {option}"))
+                    .chain(told_in_file(name, faults))
+                    .collect(),
                 hint: FILE_HINT.to_owned(),
                 ..tell_refusal(refusal)
             },

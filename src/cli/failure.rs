@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 
 use opstead_client::schema::{
-    ErrorCode, ErrorObject, Fault, Json, NonFatalError, Reason, StepFailure,
+    ErrorCode, ErrorObject, Fault, Json, NonFatalError, Operation, OperationState, Reason,
+    StepFailure,
 };
 use serde::de::DeserializeOwned;
 
@@ -17,6 +18,25 @@ pub(super) fn sentence(error: &ErrorObject) -> String {
         Some(reason) => format!("{} ({reason}, {})", error.message, error.code),
         None => format!("{} ({})", error.message, error.code),
     }
+}
+
+/// The same, of a flow that failed by this step.
+pub(super) fn sentence_of_step(step: Option<&str>, error: &ErrorObject) -> String {
+    match step {
+        Some(step) => format!("step {step}: {}", sentence(error)),
+        None => sentence(error),
+    }
+}
+
+/// Why an operation that was reverted did not complete; nothing if it had.
+pub(super) fn of_reverted(operation: &Operation) -> Option<String> {
+    let error = operation.error.as_ref();
+    let error = error.filter(|_| operation.state == OperationState::Reverted)?;
+    Some(match error.known() {
+        Some(ErrorCode::Canceled) => "Canceled".to_owned(),
+        // As far as an alert tells of it too.
+        _ => format!("Failed: {} ({})", error.message, error.code),
+    })
 }
 
 /// What else an error says: whose claims are in the way, its traceback line by line, and the rest of

@@ -17,11 +17,13 @@ use std::path::Path;
 use opstead_client::schema::params::FlowsRegisterParams;
 use opstead_client::schema::{Fault, FlowStep, Timestamp};
 use serde::de::DeserializeOwned;
+use serde_json::json;
 
 use super::arguments::moment;
-use super::document::{Document, Format, Node, Place, Value};
+use super::document::{Document, Format, Node, Place, Value, without_place};
 use super::error::CliError;
 use super::similar;
+use super::words::with_brief_words;
 
 /// Instead of a file's name: standard input.
 const STDIN: &str = "-";
@@ -159,22 +161,25 @@ fn meant<'a>(node: &Node, methods: &'a [String]) -> Option<&'a str> {
 
 /// The daemon's words, with the step and its member instead of a pointer.
 fn told(root: &Node, fault: &Fault) -> String {
-    let message = &fault.message;
+    let message = with_brief_words(&fault.message);
     let mut names = fault.pointer.split('/').skip(1);
     let (Some("steps"), Some(index)) = (names.next(), names.next()) else {
-        return message.clone();
+        return message;
     };
     let steps = root.member("steps").map(|member| member.node.items());
     let index = index.parse::<usize>().ok();
-    let step = steps.and_then(|steps| steps.get(index?));
+    let step = index.and_then(|index| Some((steps?.get(index)?, index)));
     let whose = match step {
-        Some(step) => shape::step_name(step),
-        None => return message.clone(),
+        Some((step, index)) => shape::step_name_or_number(step, index),
+        None => return message,
     };
     let within: Vec<&str> = names.collect();
     match within.is_empty() {
         true => format!("{whose}: {message}"),
-        false => format!("{whose}, {}: {message}", within.join("/")),
+        false => format!(
+            "{whose}, {}: {message}",
+            with_brief_words(&within.join("/"))
+        ),
     }
 }
 
@@ -182,29 +187,28 @@ fn told(root: &Node, fault: &Fault) -> String {
 fn params(root: &Node) -> Result<FlowsRegisterParams, Found> {
     let steps = root.member("steps").map(|member| member.node.items());
     let steps = steps.unwrap_or_default().iter().map(as_type::<FlowStep>);
-    let name: Option<String> = optional(root, "name")?;
-    let mut params = FlowsRegisterParams::new(
-        name.unwrap_or_default(),
-        steps.collect::<Result<Vec<_>, _>>()?,
-    );
-    params.id = optional(root, "id")?;
-    params.tags = optional(root, "tags")?;
-    params.after = optional(root, "after")?;
+    let member = |name| root.member(name).map(|member| &member.node);
+    // As the daemon would read it, with what stands for what is left out.
+    let others = json!({
+        "name": member("name"),
+        "id": member("id"),
+        "tags": member("tags"),
+        "after": member("after"),
+        "steps": [],
+    });
+    let others = serde_json::from_value(others);
+    let mut params: FlowsRegisterParams =
+        others.map_err(|error| Found::at(root, without_place(&error)))?;
+    params.steps = steps.collect::<Result<_, _>>()?;
     params.start_at = time(root, "startAt")?;
     params.start_before = time(root, "startBefore")?;
     Ok(params)
 }
 
-/// A member that may be left out, as `null` is.
-fn optional<T: DeserializeOwned>(node: &Node, name: &str) -> Result<Option<T>, Found> {
-    let member = node.member(name);
-    let member = member.filter(|member| !matches!(member.node.value, Value::Null));
-    member.map(|member| as_type(&member.node)).transpose()
-}
-
 fn as_type<T: DeserializeOwned>(node: &Node) -> Result<T, Found> {
     let read = serde_json::to_string(node).and_then(|text| serde_json::from_str(&text));
-    read.map_err(|error| Found::at(node, error.to_string()))
+    // The place is in the text of that node alone.
+    read.map_err(|error| Found::at(node, without_place(&error)))
 }
 
 fn time(root: &Node, name: &str) -> Result<Option<Timestamp>, Found> {
@@ -222,6 +226,8 @@ fn time(root: &Node, name: &str) -> Result<Option<Timestamp>, Found> {
 
 #[cfg(test)]
 mod tests {
+    use opstead_client::schema::OperationState;
+
     use super::*;
 
     fn file(text: &str) -> FlowFile {
@@ -247,6 +253,35 @@ mod tests {
         let (_, shown) = crate::cli::help::FLOW_FILE.split_once('\n').unwrap();
         let request = file(shown).request().unwrap();
         assert_eq!(request.steps.len(), 3);
+    }
+
+    /// The lines of the help that name what is left out in its example.
+    #[test]
+    fn members_that_the_help_names_can_be_written_so() {
+        let help = crate::cli::help::FLOW_FILE;
+        let shown = |member: &str| {
+            let (_, rest) = help.split_once(member).unwrap();
+            let (value, _) = rest.split_once('\n').unwrap();
+            format!("{member}{value}")
+        };
+        let (after, retry) = (shown("after = "), shown("retry = "));
+        let text = format!(
+            "name = \"f\"\n{after}\n[[steps]]\nname = \"s\"\nmethodName = \"a.b\"\n{retry}\n"
+        );
+        let request = file(&text).request().unwrap();
+        assert_eq!(
+            request.after.unwrap()[0].states,
+            [OperationState::Completed]
+        );
+        assert!(request.steps[0].retry.is_some());
+    }
+
+    #[test]
+    fn what_only_the_type_refuses_is_told_at_its_own_place_alone() {
+        let text = r#"{"name": "f",
+ "steps": [{"name": "s", "methodName": "a.b",
+  "retry": {"maxAttempts": 1, "initialMs": 1, "factor": 1e999, "maxMs": 1}}]}"#;
+        assert_eq!(faults(text), ["2:12: number out of range"]);
     }
 
     const WHOLE: &str = r#"
@@ -305,19 +340,19 @@ maxMs = 100
             faults(text),
             [
                 "1:1: `name` of the flow is missing",
-                "3:14: `name` of a step is a number and must be a string",
-                "3:38: a step has no member `requiers`; did you mean `requires`?",
-                "4:5: `name` of a step is missing",
-                "4:20: `methodName` of a step is null and must be a string",
-                "4:37: `version` of a step is a number and must be a whole number from 0 to 4294967295",
-                "4:51: `kwargs` of a step is an array and must be an object",
+                "3:14: `name` of step 1 is a number and must be a string",
+                "3:38: step 1 has no member `requiers`; did you mean `requires`?",
+                "4:5: `name` of step 2 is missing",
+                "4:20: `methodName` of step 2 is null and must be a string",
+                "4:37: `version` of step 2 is a number and must be a whole number from 0 to 4294967295",
+                "4:51: `kwargs` of step 2 is an array and must be an object",
                 "5:58: what is in `requires` of step \"x\" is a number and must be a string",
                 "5:71: `initialMs` of `retry` of step \"x\" is missing",
                 "5:71: `factor` of `retry` of step \"x\" is missing",
                 "5:71: `maxMs` of `retry` of step \"x\" is missing",
                 "5:87: `maxAttempts` of `retry` of step \"x\" is a number and must be a whole number from 0 to 4294967295",
                 "5:93: step \"x\" has no member `weight`; a step has name, methodName, version, kwargs, requires, retry",
-                "6:5: a step is a string and must be an object",
+                "6:5: step 4 is a string and must be an object",
                 "8:14: `startAt` of the flow: expected a local time like 2026-12-01T12:00, one with an offset like 2026-12-01T12:00Z, or how long from now on, like 10min",
                 "8:55: `states` of an operation to follow are among scheduled, waiting, running, canceling, completed, failed, canceled, reverting, reverted, revertFailed, skipped",
                 "8:74: `tags` of the flow is a string and must be an array of strings",
@@ -405,6 +440,28 @@ maxMs = 100
     }
 
     #[test]
+    fn of_a_long_name_the_beginning_is_told() {
+        let (long, cut) = ("n".repeat(5_000), format!("{}…", "n".repeat(59)));
+        let step = format!("[[steps]]\nname = \"{long}\"\nmethodName = \"a.b\"\n");
+        let file = |more: &str| format!("name = \"f\"\n{step}requires = [\"{long}\"]\n{more}");
+        assert_eq!(
+            [
+                faults(&file("")),
+                faults(&file(&step)),
+                faults(&file(&format!("{long} = 1")))
+            ]
+            .concat(),
+            [
+                format!("5:13: step {cut:?} waits for itself"),
+                format!("7:8: there is a step {cut:?} before; each has a name of its own"),
+                format!(
+                    "6:1: step {cut:?} has no member `{cut}`; a step has name, methodName, version, kwargs, requires, retry"
+                ),
+            ]
+        );
+    }
+
+    #[test]
     fn what_the_daemon_finds_is_told_at_its_place_too() {
         let file = file(WHOLE);
         let fault = |pointer: &str, message: &str| Fault {
@@ -414,7 +471,7 @@ maxMs = 100
         let found = [
             fault("/steps/1/kwargs/a/0", "is no string"),
             fault("/steps/0/methodName", "no such method"),
-            fault("/name", "`name`: is too long"),
+            fault("/name", &format!("`{}` is too long", "n".repeat(5_000))),
             fault("/steps/1", "is odd"),
             fault("", "is empty"),
         ];
@@ -428,7 +485,7 @@ maxMs = 100
             told,
             [
                 "1:1: is empty",
-                "2:8: `name`: is too long",
+                &format!("2:8: `{}… is too long", "n".repeat(58)),
                 "11:14: step \"create\", methodName: no such method; did you mean storage.createImages?",
                 "15:1: step \"copy\": is odd",
                 "20:13: step \"copy\", kwargs/a/0: is no string",

@@ -42,7 +42,8 @@ pub(super) const FLOW_FILE: &str = r##"A flow in TOML; JSON has the same members
   name = "copy"
   methodName = "storage.copyImage"
   kwargs = { source = "base", target = "copy" }
-  # The steps that must have completed. Also: version, retry
+  # The steps that must have completed. Also: version, and when it is tried again:
+  # retry = { maxAttempts = 3, initialMs = 1000, factor = 2.0, maxMs = 60000 }
   requires = ["create"]
 
   [[steps]]

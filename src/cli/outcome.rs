@@ -8,14 +8,15 @@ use super::pretty::pretty;
 use super::schema::shell_word;
 use super::words;
 
-/// What was recorded on the way, the state, and the error or the result.
-pub(super) fn ended(operation: &Operation) -> Vec<Line> {
+/// What was recorded on the way, the state, and the error or the result; of a flow with the step
+/// that it failed by.
+pub(super) fn ended(operation: &Operation, failed_step: Option<&str>) -> Vec<Line> {
     let errors = failure::non_fatal(&operation.non_fatal_errors);
     let mut lines: Vec<Line> = errors.into_iter().map(Line::from).collect();
     let state = Line::default().and(words::style(operation.state), capitalized(operation.state));
     match (&operation.error, &operation.result) {
         (Some(error), _) => {
-            let sentence = format!(": {}", failure::sentence(error));
+            let sentence = format!(": {}", failure::sentence_of_step(failed_step, error));
             lines.push(state.and(Style::Plain, sentence));
             lines.extend(failure::more(error).into_iter().map(Line::from));
         }
@@ -64,11 +65,14 @@ mod tests {
                 "reverts":[{"step":"copy","operationId":"f.copy","code":7,"message":"busy"}]}},
             "nonFatalErrors":[],"spawnedTasks":[],"after":[],"registeredBy":"uid:0","cursor":5}"#;
         let mut operation: Operation = serde_json::from_str(text).unwrap();
-        let told: Vec<String> = ended(&operation).iter().map(Line::text).collect();
+        let told: Vec<String> = ended(&operation, Some("roof"))
+            .iter()
+            .map(Line::text)
+            .collect();
         assert_eq!(
             told,
             [
-                "RevertFailed: full (noRoom, 3001)",
+                "RevertFailed: step roof: full (noRoom, 3001)",
                 "  Left in place, since not revertible: mark",
                 "  Not reverted: copy: busy (7)",
                 "It stays so until somebody decides. When the cause is mended, revert again:",

@@ -13,7 +13,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::num::NonZeroUsize;
 
 use opstead_client::schema::params::OperationsListParams;
-use opstead_client::schema::{Alert, Operation, OperationState};
+use opstead_client::schema::{Alert, ErrorCode, ErrorObject, LastError, Operation, OperationState};
 use opstead_client::{Client, Error, Filter};
 
 use super::pages;
@@ -125,7 +125,31 @@ impl Tree {
         if let Some(state) = alert.state {
             operation.state = state;
         }
+        let LastError { code, message } = &alert.operation_info.last_error;
+        // Later alerts tell of its revert.
+        if operation.state == OperationState::Failed && *code != 0 {
+            operation.error = Some(ErrorObject {
+                code: *code,
+                message: message.clone(),
+                data: None,
+            });
+        }
         true
+    }
+
+    /// The step by which a flow failed: its error is the flow's.
+    pub(super) fn failed_step(&self) -> Option<&str> {
+        let of_all = self.root.error.as_ref().filter(|_| is_flow(&self.root))?;
+        // That all of it was canceled is no step's doing.
+        if of_all.known() == Some(ErrorCode::Canceled) {
+            return None;
+        }
+        let is_it = |id: &&String| {
+            let error = self.below.get(*id).and_then(|step| step.error.as_ref());
+            error.is_some_and(|error| error.code == of_all.code && error.message == of_all.message)
+        };
+        let id = self.root.spawned_tasks.iter().find(is_it)?;
+        Some(Self::name(&self.root, id))
     }
 
     /// What an operation is called among its siblings: a step by its name.

@@ -7,8 +7,12 @@ use opstead_client::schema::{
 use super::output::Style;
 use super::progress::bar;
 use super::reasons;
-use super::table::Cell;
+use super::table::{Cell, cut_end};
 
+/// As much as is told of a longer name.
+const NAME_WIDTH: usize = 60;
+/// No name is longer, of 200 characters and what is around it.
+const WORD_BYTES: usize = 1_000;
 /// The cells of a bar in a record.
 pub(super) const CELLS: usize = 20;
 
@@ -58,6 +62,29 @@ pub(super) fn progress(info: &OperationInfo) -> String {
 /// The error that something reports of itself, if it does: `the disk is full (3001)`.
 pub(super) fn last_error(error: &LastError) -> Option<String> {
     (error.code != 0).then(|| format!("{} ({})", error.message, error.code))
+}
+
+/// A name as far as it helps to find it.
+pub(super) fn brief(name: &str) -> String {
+    cut_end(name, NAME_WIDTH)
+}
+
+/// A message of the daemon's in which words that are too long for any name are cut.
+pub(super) fn with_brief_words(message: &str) -> String {
+    let word = |word: &str| match word.len() > WORD_BYTES {
+        true => brief(word),
+        false => word.to_owned(),
+    };
+    let words = message.split(' ').map(word);
+    words.collect::<Vec<_>>().join(" ")
+}
+
+/// How far an operation is; nothing of one that was undone, or that never ran.
+pub(super) fn progress_of(operation: &Operation) -> String {
+    match operation.state {
+        OperationState::Reverted | OperationState::Skipped => String::new(),
+        _ => progress(&operation.operation_info),
+    }
 }
 
 /// The name of the bar of the stages.

@@ -151,6 +151,10 @@ fn a_wrong_file_is_told_at_its_places() {
             ],
         ),
         ("name = \"stock\"\nsteps = [".to_owned(), &[":2:10: "]),
+        (
+            format!("name = {}", "[".repeat(100_000)),
+            &[":1:88: nested deeper than 80 levels"],
+        ),
     ] {
         let file = write(&daemon, "wrong.toml", &text);
         let ran = Ran::of(
@@ -212,6 +216,15 @@ fn what_the_daemon_refuses_is_told_at_its_places() {
         ran.stderr.contains("did you mean storage.copyImage?"),
         "{ran:?}"
     );
+    let whole = write(&daemon, "whole.toml", STOCK);
+    for (option, value, told) in [
+        ("--before", "2020-01-01T00:00Z", "  --before: is past"),
+        ("--tag", "", "  --tag: must have 1 to 200"),
+    ] {
+        let ran = daemon.run(&["flow", &whole, option, value]);
+        assert!(ran.stderr.contains(told), "{told}: {}", ran.stderr);
+        assert!(!ran.stderr.contains("whole.toml:"), "{}", ran.stderr);
+    }
     assert_eq!(daemon.json(&["list", "--all"]), json!([]));
 }
 
@@ -231,10 +244,23 @@ fn of_a_flow_that_fails_it_is_told_why_and_what_was_reverted() {
         has(&lines, "└─ spare storage.createImage skipped"),
         "{ran:?}"
     );
+    let why = "there is no image \"nowhere\"";
+    for begins in [
+        format!("Reverted: step grow: {why}"),
+        format!("├─ grow storage.resizeImage reverted Failed: {why}"),
+    ] {
+        let is_told = lines.iter().any(|line| line.starts_with(&begins));
+        assert!(is_told, "{begins}: {ran:?}");
+    }
+    assert_eq!(ran.stderr.lines().last(), Some("stock-1: reverted"));
+    let shown = daemon.run(&["show", "stock-1"]).lines();
+    let begins = format!("Error: step grow: {why}");
     assert!(
-        lines.iter().any(|line| line.starts_with("Reverted: ")),
-        "{ran:?}"
+        shown.iter().any(|line| line.starts_with(&begins)),
+        "{shown:?}"
     );
+    let shown = daemon.run(&["show", "stock-1.grow"]).stdout;
+    assert!(!shown.contains("Progress"), "{shown}");
     let states = daemon.json(&["list", "--state", "reverted", "--parent", "stock-1"]);
     assert_eq!(states.as_array().unwrap().len(), 4);
     let absent = daemon.run(&["call", "storage.getImageInfo", "image=left"]);

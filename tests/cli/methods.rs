@@ -56,6 +56,7 @@ fn a_method_is_shown_with_all_that_is_needed_to_call_it() {
             "Object storage.Image.{image}",
             "Claims image {image} (create)",
             "Can be canceled only until it runs",
+            "Can be reverted yes, as a step of a flow that fails",
             "When interrupted it is tried again",
             "Arguments:",
             "image string, required: the image to make",

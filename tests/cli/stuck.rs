@@ -97,7 +97,7 @@ async fn stuck() -> (Daemon, Attachment, Arc<AtomicBool>) {
         &[
             "├─ note house.note completed",
             "├─ wall house.wall revertFailed somebody leans on it (3002)",
-            "├─ roof house.roof reverted",
+            "├─ roof house.roof reverted Failed: no timber (3001)",
             "└─ paint house.paint skipped",
             "Not reverted: wall: somebody leans on it (3002)",
             "opstead retry build-1",
@@ -132,11 +132,18 @@ async fn a_stuck_flow_says_why_and_goes_on_when_it_is_retried() {
         &daemon.run(&["show", "build-1"]).lines(),
         &[
             "State revertFailed",
-            "Error: no timber (3001)",
+            "Error: step roof: no timber (3001)",
             "Not reverted: wall: somebody leans on it (3002)",
             "opstead retry build-1",
             "opstead skip build-1",
             "├─ wall house.wall revertFailed somebody leans on it (3002)",
+        ],
+    );
+    has(
+        &daemon.run(&["tasks"]).lines(),
+        &[
+            "build-1.roof house.roof reverted Failed: no timber (3001) {}",
+            "build-1.paint house.paint skipped {}",
         ],
     );
     has(

@@ -30,7 +30,7 @@ def test_a_flow_is_built_step_by_step() -> None:
     first = flow.step("first", "s.m", name="a", id=1).version(2)
     odd = first.result["a/b"]["~"][0]
     second = flow.step("second", "s.n", whole=first.result, parts=[{"x": (odd, 1.5)}])
-    second.requires(first).retry(maxAttempts=3, initialMs=10, factor=2, maxMs=100)
+    second.requires("first").retry(maxAttempts=3, initialMs=10, factor=2, maxMs=100)
     assert (flow.name, flow.id, [step.name for step in flow.steps]) == (
         "f",
         "f-1",
@@ -61,6 +61,8 @@ def test_what_cannot_be_meant_is_refused_at_once() -> None:
         flow.step("copy", "s.m", source=stranger.result)
     with pytest.raises(ValueError, match="belongs to another flow"):
         create.requires(stranger)
+    with pytest.raises(ValueError, match="has no step 'craete'"):
+        create.requires("craete")
     with pytest.raises(TypeError, match=r"its result is create\.result"):
         flow.step("copy", "s.m", source=create)
     with pytest.raises(ValueError, match="allowed is 0 or more"):

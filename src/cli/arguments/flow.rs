@@ -58,4 +58,85 @@ impl FlowArguments {
         }
         params
     }
+
+    /// The option that a member of the completed request comes from, by its pointer; none if the
+    /// file says it.
+    pub(in crate::cli) fn option_of(
+        &self,
+        params: &FlowsRegisterParams,
+        pointer: &str,
+    ) -> Option<&'static str> {
+        let mut names = pointer.split('/').skip(1);
+        let member = names.next()?;
+        let index: Option<usize> = names.next().and_then(|index| index.parse().ok());
+        let WhenArguments {
+            at,
+            before,
+            after,
+            after_any,
+        } = &self.when;
+        // What the file says of a list comes first.
+        let place = |all: usize, added: usize| index?.checked_sub(all.checked_sub(added)?);
+        match member {
+            "id" => self.id.as_ref().map(|_| "--id"),
+            "startAt" => at.map(|_| "--at"),
+            "startBefore" => before.map(|_| "--before"),
+            "tags" => {
+                let all = params.tags.as_ref().map_or(0, Vec::len);
+                place(all, self.tags.len()).map(|_| "--tag")
+            }
+            "after" => {
+                let all = params.after.as_ref().map_or(0, Vec::len);
+                let place = place(all, after.len() + after_any.len())?;
+                Some(match place < after.len() {
+                    true => "--after",
+                    false => "--after-any",
+                })
+            }
+            _ => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+    use opstead_client::schema::Dependency;
+
+    use super::*;
+
+    #[derive(Parser)]
+    struct Line {
+        #[command(flatten)]
+        flow: FlowArguments,
+    }
+
+    #[test]
+    fn what_an_option_says_is_known_from_what_the_file_says() {
+        let mut params = FlowsRegisterParams::new("f", Vec::new());
+        params.tags = Some(vec!["own".to_owned()]);
+        params.after = Some(vec![Dependency {
+            id: "own".to_owned(),
+            states: Vec::new(),
+        }]);
+        let line = "flow f --id i --tag t --before 1h --after a --after b --after-any c";
+        let Line { flow } = Line::parse_from(line.split(' '));
+        let params = flow.completed(params);
+        for (pointer, option) in [
+            ("/id", Some("--id")),
+            ("/tags", None),
+            ("/tags/0", None),
+            ("/tags/1", Some("--tag")),
+            ("/startAt", None),
+            ("/startBefore", Some("--before")),
+            ("/after/0/id", None),
+            ("/after/1/id", Some("--after")),
+            ("/after/2", Some("--after")),
+            ("/after/3", Some("--after-any")),
+            ("/steps/0/name", None),
+            ("", None),
+        ] {
+            assert_eq!(flow.option_of(&params, pointer), option, "{pointer}");
+        }
+    }
 }

@@ -39,10 +39,10 @@ pub(super) struct WhenArguments {
     pub(super) before: Option<Timestamp>,
     /// When this operation has completed; if it ends otherwise, this one is skipped. Can be repeated
     #[arg(long, value_name = "ID")]
-    after: Vec<String>,
+    pub(super) after: Vec<String>,
     /// When this operation has ended, however it did; can be repeated
     #[arg(long, value_name = "ID")]
-    after_any: Vec<String>,
+    pub(super) after_any: Vec<String>,
 }
 
 impl StartArguments {

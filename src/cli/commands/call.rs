@@ -195,14 +195,14 @@ async fn wait(
         }
     };
     drop(progress);
-    output.show(&operation, || outcome::ended(&operation))?;
+    output.show(&operation, || outcome::ended(&operation, None))?;
     Ok(exit(&operation))
 }
 
 /// One that will never start, because what it was to follow has not ended as it should have.
 async fn ended_at_once(client: &Client, id: &str, output: Output) -> Result<Exit, CliError> {
     let operation = client.operation(id).await?;
-    output.say(outcome::ended(&operation))?;
+    output.say(outcome::ended(&operation, None))?;
     Ok(exit(&operation))
 }
 

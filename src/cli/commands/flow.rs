@@ -22,7 +22,10 @@ pub(super) async fn run(arguments: FlowArguments) -> Result<Exit, CliError> {
     let client = connect(&arguments.daemon).await?;
     let registration = match client.register_flow(&params).await {
         Err(Error::Disconnected) => return Err(unanswered(&params)),
-        Err(Error::Refused(refusal)) => return Err(refused(&client, &file, refusal).await?),
+        Err(Error::Refused(refusal)) => {
+            let option_of = |pointer: &str| arguments.option_of(&params, pointer);
+            return Err(refused(&client, &file, option_of, refusal).await?);
+        }
         other => other?,
     };
     // One that was registered before has kept its own.
@@ -36,19 +39,28 @@ pub(super) async fn run(arguments: FlowArguments) -> Result<Exit, CliError> {
     wait(&client, &registration, output).await
 }
 
-/// What the daemon says of a member, is told where that stands in the file.
+/// What the daemon says of a member, is told where that stands: in the file, or as an option.
 async fn refused(
     client: &Client,
     file: &FlowFile,
+    option_of: impl Fn(&str) -> Option<&'static str>,
     refusal: ErrorObject,
 ) -> Result<CliError, CliError> {
-    let faults = refusal.details().unwrap_or_default().faults;
-    if faults.is_empty() {
+    let all = refusal.details().unwrap_or_default().faults;
+    if all.is_empty() {
         return Ok(Error::Refused(refusal).into());
+    }
+    let (mut options, mut faults) = (Vec::new(), Vec::new());
+    for fault in all {
+        match option_of(&fault.pointer) {
+            Some(option) => options.push(format!("{option}: {}", fault.message)),
+            None => faults.push(fault),
+        }
     }
     let methods = client.methods().await?.into_iter();
     let methods: Vec<String> = methods.map(|method| method.name).collect();
     Ok(CliError::FileRefused {
+        options,
         faults: file.placed(&faults, &methods),
         name: file.name().to_owned(),
         refusal,
@@ -108,6 +120,6 @@ async fn wait(
 
 fn ended(tree: &Tree, output: Output) -> Vec<Line> {
     let mut lines = tree.lines(output.columns(), None);
-    lines.extend(outcome::ended(tree.root()));
+    lines.extend(outcome::ended(tree.root(), tree.failed_step()));
     lines
 }

@@ -162,7 +162,7 @@ fn show_some(
         match journal.operation(id) {
             Ok(Some(operation)) => {
                 let below = Tree::alone(operation.clone()).lines(output.columns(), None);
-                output.show(&operation, || show::lines(&operation, below, false))?;
+                output.show(&operation, || show::lines(&operation, None, below, false))?;
             }
             Ok(None) => is_missing = true,
             Err(sentence) => note(&format!("The record of {id} cannot be read: {sentence}.")),

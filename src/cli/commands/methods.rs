@@ -173,6 +173,10 @@ fn record(method: &Method) -> Vec<(&'static str, Cell)> {
         true => "also while it runs",
         false => "only until it runs",
     };
+    let revert = match declaration.revertible {
+        true => "yes, as a step of a flow that fails",
+        false => "no; as a step of a flow that fails it stays as it is",
+    };
     let interrupted = match declaration.on_interrupt {
         InterruptPolicy::Retry => "it is tried again",
         InterruptPolicy::Fail => "it fails",
@@ -181,6 +185,7 @@ fn record(method: &Method) -> Vec<(&'static str, Cell)> {
         ("Object", object.unwrap_or_default().into()),
         ("Claims", words::claims(&declaration.claims).into()),
         ("Can be canceled", cancel.into()),
+        ("Can be reverted", revert.into()),
         ("When interrupted", interrupted.into()),
     ]);
     facts

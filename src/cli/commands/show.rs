@@ -30,7 +30,9 @@ pub(super) async fn run(arguments: ShowArguments) -> Result<Exit, CliError> {
     let away = away(&client, [tree.root()]).await?;
     let below = tree.lines(output.columns(), None);
     let is_executor_away = is_away(tree.root(), &away);
-    output.show(tree.root(), || lines(tree.root(), below, is_executor_away))?;
+    output.show(tree.root(), || {
+        lines(tree.root(), tree.failed_step(), below, is_executor_away)
+    })?;
     Ok(Exit::Done)
 }
 
@@ -60,9 +62,14 @@ const fn is_carried_out(operation: &Operation) -> bool {
     )
 }
 
-/// A whole record, and the lines of those that it registered. Whether its executor is away, the
-/// record itself does not tell.
-pub(super) fn lines(operation: &Operation, below: Vec<Line>, is_executor_away: bool) -> Vec<Line> {
+/// A whole record, and the lines of those that it registered. By which of them it failed, and
+/// whether its executor is away, the record itself does not tell.
+pub(super) fn lines(
+    operation: &Operation,
+    failed_step: Option<&str>,
+    below: Vec<Line>,
+    is_executor_away: bool,
+) -> Vec<Line> {
     let mut lines = facts(record(operation));
     if is_executor_away {
         let executor = operation.executor.as_deref().unwrap_or_default();
@@ -79,7 +86,8 @@ pub(super) fn lines(operation: &Operation, below: Vec<Line>, is_executor_away: b
         );
     }
     if let Some(error) = &operation.error {
-        let sentence = format!("Error: {}", failure::sentence(error));
+        let sentence = failure::sentence_of_step(failed_step, error);
+        let sentence = format!("Error: {sentence}");
         lines.push(Line::default().and(Style::Bad, sentence));
         lines.extend(failure::more(error).into_iter().map(Line::from));
     }
@@ -109,23 +117,23 @@ fn record(operation: &Operation) -> Vec<(&'static str, Cell)> {
         0 => String::new(),
         weight => weight.to_string(),
     };
+    let progress = words::progress_of(operation);
     let mut facts = vec![
         ("Id", operation.id.as_str().into()),
         ("Method", method.into()),
         ("Arguments", operation.kwargs.get().into()),
         ("Alert name", operation.alert_name.as_str().into()),
         ("State", words::state(operation.state)),
-        (
-            "Progress",
-            words::progress(&operation.operation_info).into(),
-        ),
+        ("Progress", progress.as_str().into()),
     ];
-    let mut bars = words::bars(&operation.operation_info);
-    if operation.done && operation.state != OperationState::Completed {
-        // However it ended, all of its stages count as done.
-        bars.retain(|(name, _)| *name != words::STAGES_DONE);
+    if !progress.is_empty() {
+        let mut bars = words::bars(&operation.operation_info);
+        if operation.done && operation.state != OperationState::Completed {
+            // However it ended, all of its stages count as done.
+            bars.retain(|(name, _)| *name != words::STAGES_DONE);
+        }
+        facts.extend(bars);
     }
-    facts.extend(bars);
     // The error that ended it is told whole.
     if let (None, Some(error)) = (
         &operation.error,
@@ -186,6 +194,8 @@ fn attempt(operation: &Operation) -> String {
 
 #[cfg(test)]
 mod tests {
+    use opstead_client::schema::Percentage;
+
     use super::*;
 
     const OPERATION: &str = r#"{"id":"one","methodName":"vm.move","version":2,"kwargs":{"vm":"a"},
@@ -207,7 +217,7 @@ mod tests {
     fn a_record_is_shown_whole() {
         let operation: Operation = serde_json::from_str(OPERATION).unwrap();
         let below = vec![Line::from("below")];
-        let lines = lines(&operation, below, false);
+        let lines = lines(&operation, Some("copy"), below, false);
         let lines: Vec<String> = lines.iter().map(Line::text).collect();
         assert_eq!(
             lines.join("\n"),
@@ -228,7 +238,7 @@ First started  2026-01-02T04:00:00.001Z
 Finished       2026-01-02T04:00:01.000Z
 Executor       vm
 Cursor         9
-Error: no (vmGone, 3001)
+Error: step copy: no (vmGone, 3001)
   Traceback:
     File a
       line 1
@@ -238,6 +248,25 @@ Errors that did not end it:
     by: 7
 below"
         );
+    }
+
+    /// What its executor last said of it is about its revert, or about an attempt that never was.
+    #[test]
+    fn of_what_was_undone_or_never_ran_no_progress_is_shown() {
+        let mut operation: Operation = serde_json::from_str(OPERATION).unwrap();
+        operation.operation_info.percentage = Percentage::new(100.0).unwrap();
+        for (state, shown) in [
+            (OperationState::Failed, true),
+            (OperationState::Reverted, false),
+            (OperationState::Skipped, false),
+        ] {
+            operation.state = state;
+            let lines = facts(record(&operation));
+            for name in ["Progress ", "  Done "] {
+                let is_shown = lines.iter().any(|line| line.text().starts_with(name));
+                assert_eq!(is_shown, shown, "{state}, {name}");
+            }
+        }
     }
 
     #[test]

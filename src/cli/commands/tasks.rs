@@ -12,6 +12,7 @@ use crate::cli::arguments::TasksArguments;
 use crate::cli::connection::connect;
 use crate::cli::error::CliError;
 use crate::cli::exit::Exit;
+use crate::cli::failure;
 use crate::cli::output::{Line, Output};
 use crate::cli::pages::{self, open_states};
 use crate::cli::reasons;
@@ -148,7 +149,7 @@ fn lines(
 /// How far an operation is, or what it waits for.
 fn progress(operation: &Operation) -> String {
     match operation.reasons.is_empty() {
-        true => words::progress(&operation.operation_info),
+        true => failure::of_reverted(operation).unwrap_or_else(|| words::progress_of(operation)),
         false => reasons::brief(&operation.reasons, operation.start_at),
     }
 }

@@ -8,11 +8,35 @@ use serde::Deserialize;
 use serde::de::{MapAccess, Visitor};
 use serde_json::value::RawValue;
 
-use super::{Member, Node, Unreadable, Value};
+use super::{LEVELS_MOST, Member, Node, Unreadable, Value};
+use crate::cli::words::brief;
 
 pub(super) fn parse(text: &str) -> Result<Node, Unreadable> {
     let raw: &RawValue = read(text, text)?;
-    node(text, raw)
+    // What follows goes down into the values.
+    match too_deep(text) {
+        Some(offset) => Err(Unreadable::too_deep(offset, LEVELS_MOST)),
+        None => node(text, raw),
+    }
+}
+
+/// Where the first object or array begins that stands too deep, in a text that is JSON.
+fn too_deep(text: &str) -> Option<usize> {
+    let (mut level, mut is_text, mut is_escaped) = (0_usize, false, false);
+    for (offset, byte) in text.bytes().enumerate() {
+        match byte {
+            _ if is_escaped => is_escaped = false,
+            b'\\' => is_escaped = true,
+            b'"' => is_text = !is_text,
+            b'{' | b'[' if !is_text => level += 1,
+            b'}' | b']' if !is_text => level -= 1,
+            _ => {}
+        }
+        if level > LEVELS_MOST {
+            return Some(offset);
+        }
+    }
+    None
 }
 
 /// The members of an object in their order, equal names and all.
@@ -68,7 +92,7 @@ fn members(text: &str, part: &str) -> Result<Vec<Member>, Unreadable> {
         let offset = offset(text, name.get());
         let name: String = read(text, name.get())?;
         if !names.insert(name.clone()) {
-            let message = format!("{name:?} is there twice");
+            let message = format!("{:?} is there twice", brief(&name));
             return Err(Unreadable { offset, message });
         }
         let node = node(text, raw)?;
@@ -80,9 +104,6 @@ fn members(text: &str, part: &str) -> Result<Vec<Member>, Unreadable> {
 /// Reads a part of the text.
 fn read<'a, T: Deserialize<'a>>(text: &str, part: &'a str) -> Result<T, Unreadable> {
     serde_json::from_str(part).map_err(|error| {
-        let whole = error.to_string();
-        let message = whole.rsplit_once(" at line ");
-        let message = message.map_or(whole.as_str(), |(message, _)| message);
         // Lines and the bytes of a line are counted from 1.
         let lines = part
             .split_inclusive('\n')
@@ -90,9 +111,34 @@ fn read<'a, T: Deserialize<'a>>(text: &str, part: &'a str) -> Result<T, Unreadab
         let before: usize = lines.map(str::len).sum();
         Unreadable {
             offset: offset(text, part) + before + error.column().saturating_sub(1),
-            message: message.to_owned(),
+            message: in_words(without_place(&error), text),
         }
     })
+}
+
+/// What serde_json says, without the line and column that it counts in the text that it was given.
+pub(in crate::cli) fn without_place(error: &serde_json::Error) -> String {
+    let whole = error.to_string();
+    let message = whole.rsplit_once(" at line ");
+    message
+        .map_or(whole.as_str(), |(message, _)| message)
+        .to_owned()
+}
+
+/// The same for somebody who does not know how JSON is read.
+fn in_words(message: String, text: &str) -> String {
+    let words = match message.as_str() {
+        _ if text.trim_ascii().is_empty() => "the file is empty",
+        "EOF while parsing a value" => "the file ends where a value should follow",
+        "EOF while parsing a list" => "the file ends in the middle of an array",
+        "EOF while parsing an object" => "the file ends in the middle of an object",
+        "EOF while parsing a string" => "the file ends in the middle of a string",
+        "key must be a string" => "a name in double quotes should follow here",
+        "trailing characters" => "something follows the value that is the whole file",
+        "expected value" | "expected ident" => "this is no JSON value",
+        _ => return message,
+    };
+    words.to_owned()
 }
 
 /// Where a part of the text begins in it.

@@ -6,6 +6,7 @@ use std::collections::HashMap;
 use super::{Found, shape};
 use crate::cli::document::{Node, Value};
 use crate::cli::similar;
+use crate::cli::words::brief;
 
 /// What takes another step's result.
 const RESULT: &str = "$result";
@@ -31,7 +32,10 @@ pub(super) fn faults(root: &Node) -> Vec<Found> {
         };
         let text = name.node.text().unwrap_or_default();
         if places.insert(text, index).is_some() {
-            let message = format!("there is a step {text:?} before; each has a name of its own");
+            let message = format!(
+                "there is a step {:?} before; each has a name of its own",
+                brief(text)
+            );
             found.push(Found::at(&name.node, message));
         }
     }
@@ -103,7 +107,8 @@ fn taken<'a>(around: &Node, node: &'a Node) -> Result<Edge<'a>, String> {
     let (name, pointer) = text.split_once('#').unwrap_or((text, ""));
     if !pointer.is_empty() && !pointer.starts_with('/') {
         return Err(format!(
-            "`{RESULT}` has the JSON pointer {pointer:?}, which must begin with /"
+            "`{RESULT}` has the JSON pointer {:?}, which must begin with /",
+            brief(pointer)
         ));
     }
     Ok(Edge {
@@ -115,14 +120,14 @@ fn taken<'a>(around: &Node, node: &'a Node) -> Result<Edge<'a>, String> {
 fn stranger(step: &Node, edge: Edge<'_>, names: &[&str]) -> Found {
     let whose = shape::step_name(step);
     let advice = match similar::name(edge.name, names.iter().copied()) {
-        Some(meant) => format!("; did you mean {meant:?}?"),
+        Some(meant) => format!("; did you mean {:?}?", brief(meant)),
         None => String::new(),
     };
     Found {
         offset: edge.offset,
         message: format!(
             "{whose} waits for a step {:?}, and there is none{advice}",
-            edge.name
+            brief(edge.name)
         ),
     }
 }
@@ -137,7 +142,7 @@ fn cycle(steps: &[Node], edges: &[Vec<Edge<'_>>], places: &HashMap<&str, usize>)
         if let Some(begin) = way.iter().position(|&before| before == at) {
             let name = |&index: &usize| steps[index].member("name")?.node.text();
             let round = way[begin..].iter().chain(&way[begin..=begin]);
-            let names: Vec<&str> = round.filter_map(name).collect();
+            let names: Vec<String> = round.filter_map(name).map(brief).collect();
             let edge = edge_to(&edges[at], places, |next| {
                 next == *way.get(begin + 1).unwrap_or(&at)
             })?;

@@ -6,6 +6,7 @@ use super::Found;
 use crate::cli::arguments::moment;
 use crate::cli::document::{Node, Value};
 use crate::cli::similar;
+use crate::cli::words::brief;
 
 /// What a value may be.
 enum Kind {
@@ -88,8 +89,16 @@ pub(super) fn faults(root: &Node) -> Vec<Found> {
 /// A step as it is told of.
 pub(super) fn step_name(step: &Node) -> String {
     match step.member("name").and_then(|member| member.node.text()) {
-        Some(name) => format!("step {name:?}"),
+        Some(name) => format!("step {:?}", brief(name)),
         None => "a step".to_owned(),
+    }
+}
+
+/// The same; one without a name by its place among the steps.
+pub(super) fn step_name_or_number(step: &Node, index: usize) -> String {
+    match step.member("name").and_then(|member| member.node.text()) {
+        Some(_) => step_name(step),
+        None => format!("step {}", index + 1),
     }
 }
 
@@ -131,7 +140,7 @@ fn unknown(name: &str, table: &Table, whose: &str) -> String {
             names.collect::<Vec<_>>().join(", ")
         ),
     };
-    format!("{whose} has no member `{name}`; {advice}")
+    format!("{whose} has no member `{}`; {advice}", brief(name))
 }
 
 fn value(node: &Node, kind: &Kind, whose: &str, found: &mut Vec<Found>) {
@@ -155,9 +164,9 @@ fn value(node: &Node, kind: &Kind, whose: &str, found: &mut Vec<Found>) {
         },
         (Kind::Table(members), _) => return table(node, members, whose, found),
         (Kind::Tables(members), Value::Array(nodes)) => {
-            for node in nodes {
+            for (index, node) in nodes.iter().enumerate() {
                 let whose = match members.what {
-                    "a step" => step_name(node),
+                    "a step" => step_name_or_number(node, index),
                     what => what.to_owned(),
                 };
                 table(node, members, &whose, found);

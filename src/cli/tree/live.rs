@@ -7,6 +7,7 @@ use std::io;
 use opstead_client::schema::{Operation, OperationState, Stage};
 
 use super::{Tree, is_flow};
+use crate::cli::failure;
 use crate::cli::output::{Line, note, plain};
 use crate::cli::progress::draw;
 use crate::cli::table::cut_end;
@@ -72,25 +73,34 @@ impl LiveTree {
     }
 
     fn say_changes(&mut self, tree: &Tree) {
-        let root = &tree.root;
-        self.say(&root.id, &format!("{}: {}", root.id, told(root)));
-        for (name, _, operation) in tree.each() {
-            // Who waits says nothing new.
-            if !matches!(
-                operation.state,
-                OperationState::Waiting | OperationState::Scheduled
-            ) {
-                self.say(&operation.id, &format!("{name}: {}", told(operation)));
-            }
+        for line in self.changes(tree) {
+            note(&line);
         }
     }
 
-    fn say(&mut self, id: &str, line: &str) {
-        if self.said.get(id).is_some_and(|said| said == line) {
-            return;
+    /// A line of each that stands otherwise than was said last. The end of all comes last.
+    fn changes(&mut self, tree: &Tree) -> Vec<String> {
+        let root = &tree.root;
+        // Who waits says nothing new.
+        let is_news = |operation: &Operation| {
+            use OperationState as State;
+            !matches!(operation.state, State::Waiting | State::Scheduled)
+        };
+        let below = tree.each().filter(|(.., operation)| is_news(operation));
+        let mut all: Vec<(&str, &Operation)> = vec![(root.id.as_str(), root)];
+        all.extend(below.map(|(name, _, operation)| (name, operation)));
+        if tree.is_settled() {
+            all.rotate_left(1);
         }
-        self.said.insert(id.to_owned(), line.to_owned());
-        note(line);
+        let mut lines = Vec::new();
+        for (name, operation) in all {
+            let line = format!("{name}: {}", told(operation));
+            if self.said.get(&operation.id) != Some(&line) {
+                self.said.insert(operation.id.clone(), line.clone());
+                lines.push(line);
+            }
+        }
+        lines
     }
 
     fn redraw(&mut self, tree: &Tree) {
@@ -152,6 +162,38 @@ fn told(operation: &Operation) -> String {
             "{}: {} ({})",
             operation.state, info.last_error.message, info.last_error.code
         ),
-        state => state.to_string(),
+        state => match failure::of_reverted(operation).filter(|_| !is_flow(operation)) {
+            Some(why) => format!("{state}. {why}"),
+            None => state.to_string(),
+        },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::tree::rows::tests::reverted;
+
+    #[test]
+    fn changes_are_told_once_and_the_end_of_all_comes_last() {
+        let mut live = LiveTree::new(Way::Lines);
+        let mut tree = reverted();
+        tree.root.state = OperationState::Reverting;
+        assert_eq!(
+            live.changes(&tree),
+            [
+                "f: reverting, 0 of 1 steps done",
+                "a: reverted",
+                "b: reverted. Canceled",
+                "c: reverted. Failed: the pool\nis full (3001)",
+                "d: skipped",
+            ]
+        );
+        assert!(live.changes(&tree).is_empty());
+        let mut live = LiveTree::new(Way::Lines);
+        let mut ended = reverted();
+        ended.root.done = true;
+        let told = live.changes(&ended);
+        assert_eq!((told.len(), told[4].as_str()), (5, "f: reverted"));
     }
 }

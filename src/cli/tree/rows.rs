@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use opstead_client::schema::{Operation, OperationState, Reason};
 
 use super::Tree;
+use crate::cli::failure;
 use crate::cli::output::Line;
 use crate::cli::progress::how_far;
 use crate::cli::reasons;
@@ -67,6 +68,7 @@ impl Tree {
             State::Failed | State::RevertFailed if info.last_error.code != 0 => {
                 format!("{} ({})", info.last_error.message, info.last_error.code)
             }
+            State::Reverted => failure::of_reverted(operation).unwrap_or_default(),
             _ => String::new(),
         }
     }
@@ -178,6 +180,13 @@ impl Row<'_> {
         use OperationState as State;
         match self.operation.map(|operation| operation.state) {
             Some(State::RevertFailed | State::Failed) => 0,
+            Some(State::Reverted)
+                if self
+                    .operation
+                    .is_some_and(|one| failure::of_reverted(one).is_some()) =>
+            {
+                0
+            }
             Some(State::Running | State::Canceling | State::Reverting) => 1,
             Some(State::Waiting | State::Scheduled) => 2,
             _ => 3,
@@ -186,7 +195,7 @@ impl Row<'_> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use opstead_client::schema::Alert;
 
     use super::*;
@@ -237,6 +246,66 @@ mod tests {
         let read = ["f", "f.copy"].map(str::to_owned).into();
         let below = below.into_iter().map(|one| (one.id.clone(), one)).collect();
         Tree { root, below, read }
+    }
+
+    /// Of its steps one had failed, one was canceled for that, and one had completed.
+    pub(in crate::cli::tree) fn reverted() -> Tree {
+        let error = |code: u32, message: &str, reason: &str| {
+            format!(
+                r#"{{"error":{{"code":{code},"message":"{message}","data":{{"reason":"{reason}"}}}},
+                "spawnedTasks":["f.a","f.b","f.c","f.d"]}}"#
+            )
+        };
+        let step = |id: &str, state: &str, members: &str| {
+            let members = members.replace(r#"["f.a","f.b","f.c","f.d"]"#, "[]");
+            operation(id, "s.m", state, &members)
+        };
+        let full = error(3001, "the pool\\nis full", "noRoom");
+        let root = operation("f", "flow.deploy", "reverted", &full);
+        let below = [
+            step("f.a", "reverted", "{}"),
+            step(
+                "f.b",
+                "reverted",
+                &error(2005, "it was canceled", "canceled"),
+            ),
+            step("f.c", "reverted", &full),
+            step(
+                "f.d",
+                "skipped",
+                &error(2004, "its flow stopped", "dependencyFailed"),
+            ),
+        ];
+        let below = below.into_iter().map(|one| (one.id.clone(), one)).collect();
+        let read = ["f".to_owned()].into();
+        Tree { root, below, read }
+    }
+
+    #[test]
+    fn of_what_was_reverted_it_is_told_what_had_failed() {
+        let mut tree = reverted();
+        assert_eq!(
+            texts(&tree, None),
+            [
+                "STEP  METHOD  STATE     PROGRESS",
+                "├─ a  s.m     reverted",
+                "├─ b  s.m     reverted  Canceled",
+                r"├─ c  s.m     reverted  Failed: the pool\nis full (3001)",
+                "└─ d  s.m     skipped",
+            ]
+        );
+        let narrow = tree.lines(Some(40), None);
+        assert!(narrow.iter().all(|line| line.text().chars().count() <= 40));
+        assert_eq!(
+            texts(&tree, Some(4))[2].split_whitespace().nth(1),
+            Some("c")
+        );
+        assert_eq!(tree.failed_step(), Some("c"));
+        tree.below.remove("f.c");
+        assert_eq!(tree.failed_step(), None);
+        let canceled = tree.below["f.b"].error.clone();
+        tree.root.error = canceled;
+        assert_eq!(tree.failed_step(), None);
     }
 
     fn texts(tree: &Tree, most: Option<usize>) -> Vec<String> {
@@ -297,5 +366,15 @@ mod tests {
         assert!(tree.hear(&alert("f", 7)));
         assert_eq!(tree.root().state, OperationState::Reverting);
         assert!(!tree.is_settled());
+        let mut failed = alert("f.copy", 8);
+        failed.state = Some(OperationState::Failed);
+        failed.operation_info.last_error.code = 3;
+        failed.operation_info.last_error.message = "full".to_owned();
+        assert!(tree.hear(&failed));
+        let mut reverted = alert("f.copy", 9);
+        reverted.state = Some(OperationState::Reverted);
+        assert!(tree.hear(&reverted));
+        let row = "├─ copy    storage.copyImage    reverted        Failed: full (3)";
+        assert_eq!(texts(&tree, None)[2], row);
     }
 }

@@ -257,7 +257,10 @@ class Client:
                 if found:
                     return found[0]
                 if left == 0:
-                    raise TimeoutError(f"operation {id!r} was not done within {timeout:g} s")
+                    states = [f": it is {operation.state}" for operation in answer.operations]
+                    raise TimeoutError(
+                        f"operation {id!r} was not done within {timeout:g} s{''.join(states)}"
+                    )
             except DisconnectedError:
                 await self.wait_for_reconnect(None if deadline is None else left)
             except RefusedError as error:

@@ -56,6 +56,11 @@ class Flow:
         """The steps as they are sent."""
         return [step._described() for step in self._steps.values()]
 
+    def _named(self, name: str) -> Step:
+        if name not in self._steps:
+            raise ValueError(f"{self!r} has no step {name!r}")
+        return self._steps[name]
+
     def _params(self) -> dict[str, object]:
         return {"name": self.name, "steps": self.steps, "id": self.id, **self._more}
 
@@ -80,11 +85,12 @@ class Step:
         """What it will return, for the kwargs of another step: `create.result["sizeBytes"]`."""
         return Result(self)
 
-    def requires(self, *steps: Step) -> Step:
-        """Waits for these steps too, whose results it need not take."""
+    def requires(self, *steps: Union[Step, str]) -> Step:
+        """Waits for these steps too, whose results it need not take; also by their names."""
         for step in steps:
-            _check_of(self._flow, step)
-            self._requires.append(step.name)
+            found = self._flow._named(step) if isinstance(step, str) else step
+            _check_of(self._flow, found)
+            self._requires.append(found.name)
         return self
 
     def version(self, version: int) -> Step:
