@@ -4,9 +4,11 @@
 //! | file | what it owns |
 //! | --- | --- |
 //! | `shape` | which members there are, and what they may be |
+//! | `params` | the request that is read from them |
 //! | `graph` | what steps take from one another, and in which order they can run |
 
 mod graph;
+mod params;
 mod shape;
 
 use std::fmt;
@@ -14,13 +16,10 @@ use std::fs;
 use std::io;
 use std::path::Path;
 
+use opstead_client::schema::Fault;
 use opstead_client::schema::params::FlowsRegisterParams;
-use opstead_client::schema::{Fault, FlowStep, Timestamp};
-use serde::de::DeserializeOwned;
-use serde_json::json;
 
-use super::arguments::moment;
-use super::document::{Document, Format, Node, Place, Value, without_place};
+use super::document::{Document, Format, Node, Place};
 use super::error::CliError;
 use super::similar;
 use super::words::with_brief_words;
@@ -85,7 +84,7 @@ impl FlowFile {
             found.extend(graph::faults(root));
         }
         if found.is_empty() {
-            return params(root).map_err(|fault| self.error(vec![fault]));
+            return params::params(root).map_err(|fault| self.error(vec![fault]));
         }
         Err(self.error(found))
     }
@@ -180,47 +179,6 @@ fn told(root: &Node, fault: &Fault) -> String {
             "{whose}, {}: {message}",
             with_brief_words(&within.join("/"))
         ),
-    }
-}
-
-/// The request, of a file whose shape is right.
-fn params(root: &Node) -> Result<FlowsRegisterParams, Found> {
-    let steps = root.member("steps").map(|member| member.node.items());
-    let steps = steps.unwrap_or_default().iter().map(as_type::<FlowStep>);
-    let member = |name| root.member(name).map(|member| &member.node);
-    // As the daemon would read it, with what stands for what is left out.
-    let others = json!({
-        "name": member("name"),
-        "id": member("id"),
-        "tags": member("tags"),
-        "after": member("after"),
-        "steps": [],
-    });
-    let others = serde_json::from_value(others);
-    let mut params: FlowsRegisterParams =
-        others.map_err(|error| Found::at(root, without_place(&error)))?;
-    params.steps = steps.collect::<Result<_, _>>()?;
-    params.start_at = time(root, "startAt")?;
-    params.start_before = time(root, "startBefore")?;
-    Ok(params)
-}
-
-fn as_type<T: DeserializeOwned>(node: &Node) -> Result<T, Found> {
-    let read = serde_json::to_string(node).and_then(|text| serde_json::from_str(&text));
-    // The place is in the text of that node alone.
-    read.map_err(|error| Found::at(node, without_place(&error)))
-}
-
-fn time(root: &Node, name: &str) -> Result<Option<Timestamp>, Found> {
-    let Some(member) = root.member(name) else {
-        return Ok(None);
-    };
-    match &member.node.value {
-        Value::Text(text) | Value::Moment(text) => {
-            let time = moment(text).map_err(|message| Found::at(&member.node, message))?;
-            Ok(Some(time))
-        }
-        _ => Ok(None),
     }
 }
 
