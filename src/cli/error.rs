@@ -28,7 +28,7 @@ pub(super) enum CliError {
     Usage { message: String, hint: String },
     /// The connection was lost before the answer, so nobody knows whether it was registered.
     #[error("the connection was lost before the daemon answered")]
-    Unanswered { hint: String },
+    Unanswered { has_id: bool },
     /// The daemon went away while an operation was followed, and did not come back.
     #[error("the daemon is gone, and {id} was not done")]
     Gone { id: String },
@@ -217,7 +217,14 @@ impl CliError {
         let (exit, hint) = match self {
             Self::Daemon(error) => exit_and_hint_of(error),
             Self::Usage { hint, .. } => (Exit::Usage, hint.as_str()),
-            Self::Unanswered { hint } => (Exit::Unreachable, hint.as_str()),
+            Self::Unanswered { has_id: true } => (
+                Exit::Unreachable,
+                "repeat the command: with the same id it registers once",
+            ),
+            Self::Unanswered { has_id: false } => (
+                Exit::Unreachable,
+                "opstead tasks shows whether it is registered; with an --id it can be repeated",
+            ),
             Self::Gone { .. } => (
                 Exit::Unreachable,
                 "the operation goes on when the daemon is back; see opstead tasks",

@@ -110,7 +110,11 @@ async fn register(
     params.tags = (!arguments.tags.is_empty()).then(|| arguments.tags.clone());
     arguments.start.say_in(&mut params);
     let registration = match client.register(&params).await {
-        Err(Error::Disconnected) => return Err(unanswered(arguments)),
+        Err(Error::Disconnected) => {
+            return Err(CliError::Unanswered {
+                has_id: arguments.id.is_some(),
+            });
+        }
         Err(Error::Refused(refusal)) if refusal.code == METHOD_NOT_FOUND => {
             return Err(unknown(client, &arguments.method, refusal).await?);
         }
@@ -147,16 +151,6 @@ async fn unknown(client: &Client, name: &str, refusal: ErrorObject) -> Result<Cl
         },
         None => Error::Refused(refusal).into(),
     })
-}
-
-fn unanswered(arguments: &CallArguments) -> CliError {
-    let hint = match &arguments.id {
-        Some(_) => "repeat the call: with the same --id it registers once",
-        None => "opstead tasks shows whether it is registered; with an --id a call can be repeated",
-    };
-    CliError::Unanswered {
-        hint: hint.to_owned(),
-    }
 }
 
 async fn wait(

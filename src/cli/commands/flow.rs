@@ -1,6 +1,5 @@
 //! `flow`: registers what a file says, and follows it with its steps.
 
-use opstead_client::schema::params::FlowsRegisterParams;
 use opstead_client::schema::{ErrorObject, OperationState, Registration};
 use opstead_client::{Client, Error};
 
@@ -21,7 +20,11 @@ pub(super) async fn run(arguments: FlowArguments) -> Result<Exit, CliError> {
     let params = arguments.completed(file.request()?);
     let client = connect(&arguments.daemon).await?;
     let registration = match client.register_flow(&params).await {
-        Err(Error::Disconnected) => return Err(unanswered(&params)),
+        Err(Error::Disconnected) => {
+            return Err(CliError::Unanswered {
+                has_id: params.id.is_some(),
+            });
+        }
         Err(Error::Refused(refusal)) => {
             let option_of = |pointer: &str| arguments.option_of(&params, pointer);
             return Err(refused(&client, &file, option_of, refusal).await?);
@@ -65,16 +68,6 @@ async fn refused(
         name: file.name().to_owned(),
         refusal,
     })
-}
-
-fn unanswered(params: &FlowsRegisterParams) -> CliError {
-    let hint = match &params.id {
-        Some(_) => "repeat the command: with the same id it registers once",
-        None => "opstead tasks shows whether it is registered; with an --id it can be repeated",
-    };
-    CliError::Unanswered {
-        hint: hint.to_owned(),
-    }
 }
 
 async fn wait(

@@ -187,7 +187,7 @@ fn attempt(operation: &Operation) -> String {
         (0, _) => String::new(),
         (attempt, most) if attempt <= most => format!("{attempt} of {most}"),
         (attempt, most) => format!(
-            "{attempt} (those that were interrupted do not count; of others there may be {most})"
+            "{attempt} (interrupted ones and reverts do not count; of others there may be {most})"
         ),
     }
 }
@@ -275,7 +275,7 @@ below"
         operation.max_attempts = 1;
         assert_eq!(
             attempt(&operation),
-            "2 (those that were interrupted do not count; of others there may be 1)"
+            "2 (interrupted ones and reverts do not count; of others there may be 1)"
         );
         operation.attempt = 0;
         assert_eq!(attempt(&operation), "");
