@@ -46,6 +46,8 @@ const START_BYTES: usize = 128 << 10;
 /// What a command led to.
 #[derive(Debug)]
 pub struct Executed {
+    /// About how many bytes were gone through beside those of the events.
+    pub read_bytes: usize,
     /// What has happened, in order. The first event's cursor is the one behind the head before.
     pub events: Vec<Event>,
     /// The operations that ended; the state has forgotten them.
@@ -121,6 +123,7 @@ impl State {
         for body in decision.events {
             happen(self, body);
         }
+        let mut read_bytes = 0;
         if decision.frees {
             let mut bytes = 0;
             for _ in 0..START_BATCH {
@@ -130,10 +133,10 @@ impl State {
                 let Some(step) = self.next_step(now, Some(schemas)) else {
                     break;
                 };
-                bytes += step
-                    .iter()
-                    .map(|body| self.bytes_to_start(body))
-                    .sum::<usize>();
+                let read = step.iter().map(|body| self.bytes_to_start(body));
+                let read: usize = read.sum();
+                read_bytes += read;
+                bytes += read;
                 let steps = step.into_iter().map(|body| happen(self, body));
                 bytes += steps.sum::<usize>();
             }
@@ -167,6 +170,7 @@ impl State {
             }
         };
         Ok(Executed {
+            read_bytes,
             events,
             ended,
             reply,

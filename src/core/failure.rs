@@ -1,5 +1,6 @@
 //! Failures: why an operation, or an attempt of it, ended with an error.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
@@ -113,6 +114,9 @@ impl Failure {
 
     /// The failure of a step whose kwargs have these faults, now that they are known.
     pub(crate) fn invalid_params(faults: &[Fault]) -> Self {
+        let faults = faults.iter().take(Self::MOST_TOLD);
+        let faults = faults.map(|fault| Fault::new(short(&fault.pointer), short(&fault.message)));
+        let faults: Vec<_> = faults.collect();
         let told: Vec<_> = faults.iter().map(Fault::to_string).collect();
         let members = faults
             .iter()
@@ -126,14 +130,10 @@ impl Failure {
 
     /// The message, or as much of a long one as is told where another failure speaks of it.
     pub fn short_message(&self) -> Arc<str> {
-        if self.message.len() <= Self::SHORT_BYTES {
-            return self.message.clone();
+        match short(&self.message) {
+            Cow::Borrowed(_) => self.message.clone(),
+            Cow::Owned(short) => short.into(),
         }
-        let mut end = Self::SHORT_BYTES;
-        while !self.message.is_char_boundary(end) {
-            end -= 1;
-        }
-        format!("{}…", &self.message[..end]).into()
     }
 
     /// Adds a member to the data; what is there stays as it is written.
@@ -161,11 +161,43 @@ impl Failure {
     }
 }
 
+/// A text, or the beginning of a long one.
+fn short(text: &str) -> Cow<'_, str> {
+    if text.len() <= Failure::SHORT_BYTES {
+        return text.into();
+    }
+    let mut end = Failure::SHORT_BYTES;
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    format!("{}…", &text[..end]).into()
+}
+
 impl From<&Failure> for LastError {
     fn from(failure: &Failure) -> Self {
         Self {
             code: failure.code,
             message: failure.message.clone(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_many_long_faults_the_first_are_told_with_their_beginnings() {
+        let long = "x".repeat(1 << 20);
+        let faults = vec![Fault::new(format!("/kwargs/{long}"), long); 200];
+        let failure = Failure::invalid_params(&faults);
+        let data = failure.data.expect("the faults are named");
+        let data: serde_json::Value = data.parse().expect("it is JSON");
+        assert_eq!(
+            data["faults"].as_array().map(Vec::len),
+            Some(Failure::MOST_TOLD)
+        );
+        let most = Failure::MOST_TOLD * 3 * Failure::SHORT_BYTES;
+        assert!(failure.message.len() < most && data.to_string().len() < most);
     }
 }

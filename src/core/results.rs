@@ -1,7 +1,6 @@
 //! What a step takes from the steps before it, once they have completed.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 use crate::event::{Change, EventBody};
 use crate::failure::Failure;
@@ -66,22 +65,25 @@ impl State {
         result(other)
     }
 
-    /// About how many bytes were gone through to start an operation, if that is what happened: those
-    /// of its kwargs and of the results that it may take.
+    /// About how many bytes are gone through to start an operation or to revert it, if that is what
+    /// happened: those of its kwargs, of its own result, and of the results that it may take.
     pub(crate) fn bytes_to_start(&self, body: &EventBody) -> usize {
         let EventBody::Operation(event) = body else {
             return 0;
         };
         let is_start = matches!(event.change, Change::Started { .. } | Change::Failed(_));
+        let is_revert = matches!(event.change, Change::Reverting { .. });
         let operation = self.operations.get(&event.subject.sequence);
-        let takes = |step: &&Arc<Operation>| is_start && takes_results(step);
-        let Some(step) = operation.filter(takes) else {
+        let Some(step) = operation.filter(|step| is_revert || (is_start && takes_results(step)))
+        else {
             return 0;
         };
-        let others = step.requires().iter();
+        let others = step.requires().iter().filter(|_| takes_results(step));
         let others = others.filter_map(|other| result(self.operations.get(other)?));
-        let kwargs = step.request.kwargs.as_str().len();
-        kwargs + others.map(|result| result.as_str().len()).sum::<usize>()
+        let results = others
+            .chain(result(step))
+            .map(|result| result.as_str().len());
+        step.request.kwargs.as_str().len() + results.sum::<usize>()
     }
 
     /// Whether a step can be handed what it asks for, now that the results are there that it takes.

@@ -116,8 +116,8 @@ impl EngineHandle {
     }
 
     /// Reverts again what could not be reverted: a step, or by the flow's id all such steps of it.
-    /// Handed over like a registration. Answers how it stands then, and why it
-    /// waits.
+    /// Handed over like a registration. Answers how it stands then,
+    /// and why it waits.
     pub fn retry_revert(
         &self,
         id: Arc<str>,

@@ -16,7 +16,8 @@ const CHECKPOINT_BYTES: u64 = 512 << 20;
 /// The least time between two looks at what is kept.
 const LOOK_INTERVAL: Duration = Duration::from_secs(10);
 
-/// The most operations that are purged in one block.
+/// As soon as there are so many operations, they are purged in one block. A flow is not parted from
+/// its steps.
 const PURGE_BATCH: usize = 1_000;
 
 /// How long things are kept.

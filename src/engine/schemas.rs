@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use boon::{CompileError, Compiler, SchemaIndex, UrlLoader, ValidationError};
-use opstead_core::{Declaration, Fault, Json, State};
+use opstead_core::{Declaration, Failure, Fault, Json, State};
 use serde_json::Value;
 
 use super::StartError;
@@ -178,22 +178,33 @@ fn told(error: &ValidationError<'_, '_>) -> String {
     causes.join(", or ")
 }
 
-/// The faults at the leaves; the branches only say that something below is wrong.
+/// The faults at the leaves, as many as are told; the branches only say that something below is
+/// wrong.
 fn faults(error: &ValidationError<'_, '_>, schema: &Json) -> Vec<Fault> {
+    let schema: Option<Value> = schema.parse().ok();
+    let mut faults = Vec::new();
+    add_faults(error, schema.as_ref(), &mut faults);
+    faults
+}
+
+fn add_faults(error: &ValidationError<'_, '_>, schema: Option<&Value>, faults: &mut Vec<Fault>) {
+    if faults.len() == Failure::MOST_TOLD {
+        return;
+    }
     if error.causes.is_empty() {
         let pointer = format!("/kwargs{}", error.instance_location);
         let message = own_message(error, schema).unwrap_or_else(|| error.kind.to_string());
-        return vec![Fault::new(pointer, message)];
+        return faults.push(Fault::new(pointer, message));
     }
-    let causes = error.causes.iter();
-    causes.flat_map(|cause| faults(cause, schema)).collect()
+    for cause in &error.causes {
+        add_faults(cause, schema, faults);
+    }
 }
 
 /// What the part of the schema that refused a value says itself. It is found where the address
 /// needs no escaping.
-fn own_message(error: &ValidationError<'_, '_>, schema: &Json) -> Option<String> {
+fn own_message(error: &ValidationError<'_, '_>, schema: Option<&Value>) -> Option<String> {
     let pointer = error.schema_url.strip_prefix(ADDRESS)?.strip_prefix('#')?;
-    let schema: Value = schema.parse().ok()?;
-    let message = schema.pointer(pointer)?.get(MESSAGE_KEYWORD)?.as_str()?;
+    let message = schema?.pointer(pointer)?.get(MESSAGE_KEYWORD)?.as_str()?;
     Some(message.to_owned())
 }

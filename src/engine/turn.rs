@@ -257,11 +257,13 @@ impl Loop {
             vault: &self.config.vault,
         };
         let Executed {
+            read_bytes,
             events,
             ended,
             reply,
         } = self.state.execute(&self.config.limits, &known, command)?;
         draft.add(events, ended);
+        draft.bytes += read_bytes;
         Ok(reply)
     }
 

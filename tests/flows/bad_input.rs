@@ -76,7 +76,14 @@ fn refused() -> Vec<(Value, &'static [&'static str], &'static str)> {
             &["/steps/1/kwargs/x/0"],
             "pointer",
         ),
-        // All at once.
+        // Two faults of one place.
+        (
+            flow(json!([
+                {"name": "a", "methodName": "storage.createImage", "kwargs": {"image": "a", "sizeByte": 1}},
+            ])),
+            &["/steps/0/kwargs", "/steps/0/kwargs"],
+            "",
+        ),
         // What the schema, the declaration and the flow itself have against it, at once.
         (
             flow(json!([
@@ -90,6 +97,7 @@ fn refused() -> Vec<(Value, &'static [&'static str], &'static str)> {
             ],
             "",
         ),
+        // All at once.
         (
             flow(json!([step("a", "agent.nonsense", &["x", "y"])])),
             &[

@@ -382,6 +382,10 @@ impl<E: Executor> Keeper<E> {
                     for work in earlier {
                         work.cancelled().await;
                     }
+                    // It may have been given up meanwhile, and somebody else undone what it was to.
+                    if task.is_canceled() {
+                        return Err(Task::stopped());
+                    }
                     let reverted = executor.revert(task, kwargs, outcome, failures).await;
                     reverted.map(|()| null())
                 }

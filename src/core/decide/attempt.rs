@@ -11,8 +11,8 @@ use crate::event::{Change, Cursor, EventBody};
 use crate::failure::Failure;
 use crate::flow::Phase;
 use crate::operation::{
-    DESCRIPTIONS, InfoUpdate, LastError, NonFatalError, OnInterrupt, Operation, OperationInfo,
-    OperationState, Outcome, Time,
+    DESCRIPTIONS, InfoUpdate, NonFatalError, OnInterrupt, Operation, OperationInfo, OperationState,
+    Time,
 };
 use crate::refusal::{Fault, Refusal};
 use crate::state::{Limits, State};
@@ -88,12 +88,6 @@ impl State {
                     info = info.described("Completed");
                 }
                 if operation.state == OperationState::Reverting {
-                    info.last_error = match &operation.outcome {
-                        Some(Outcome::Failed(failure) | Outcome::Canceled(failure)) => {
-                            failure.into()
-                        }
-                        _ => LastError::default(),
-                    };
                     return Ok(Decision::done(vec![step_reverted(operation, info)]));
                 }
                 info.percentage = 100.0;

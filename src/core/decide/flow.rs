@@ -9,7 +9,7 @@ use crate::event::{Change, EventBody};
 use crate::failure::Failure;
 use crate::flow::{FlowStep, Phase};
 use crate::json::Json;
-use crate::operation::{Operation, OperationInfo, OperationState, Outcome};
+use crate::operation::{LastError, Operation, OperationInfo, OperationState, Outcome};
 use crate::queue::Turn;
 use crate::refusal::Refusal;
 use crate::state::{Executor, State};
@@ -251,8 +251,13 @@ fn reverting_info(info: &OperationInfo) -> OperationInfo {
     info
 }
 
-/// The end of a step that was undone, or is taken for it. The last word stays.
-pub(super) fn step_reverted(step: &Operation, info: OperationInfo) -> EventBody {
+/// The end of a step that was undone, or is taken for it. The last word stays; the error that stands
+/// is that of the step itself, not that of a revert.
+pub(super) fn step_reverted(step: &Operation, mut info: OperationInfo) -> EventBody {
+    info.last_error = match &step.outcome {
+        Some(Outcome::Failed(failure) | Outcome::Canceled(failure)) => failure.into(),
+        _ => LastError::default(),
+    };
     event(
         step,
         OperationState::Reverted,

@@ -28,7 +28,7 @@ impl State {
     ) -> Result<Decision, Refusal> {
         let head = head(&asked);
         check_names(limits, &head)?;
-        let mut faults = asked.faults.clone();
+        let mut faults = Vec::new();
         let requires = check_steps(limits, &asked, &mut faults)?;
         if faults.is_empty()
             && let Some(registration) = self.flow_registered_before(&asked, &requires, now)?
@@ -44,9 +44,12 @@ impl State {
         let failed = self.failed_dependency(&head)?;
         let mut flow = self.new_flow(limits, &head, now)?;
         let steps = self.new_steps(limits, &asked, &flow, now, &mut faults)?;
-        if !faults.is_empty() {
-            let mut places = BTreeSet::new();
-            faults.retain(|fault| places.insert(fault.pointer.clone()));
+        if !(faults.is_empty() && asked.faults.is_empty()) {
+            // Of one place the schema has said it already.
+            let places = asked.faults.iter().map(|fault| &*fault.pointer);
+            let places: BTreeSet<&str> = places.collect();
+            faults.retain(|fault| !places.contains(&*fault.pointer));
+            let faults = [&asked.faults[..], &faults].concat();
             return Err(Refusal::Invalid { faults });
         }
         self.check_ids(&asked, &steps)?;

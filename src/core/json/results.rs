@@ -19,6 +19,9 @@ const MARK: &str = "$result";
 /// choice.
 const SEARCHED_LEVELS: usize = 128;
 
+/// How much of a name is shown in a place.
+const SHOWN_CHARACTERS: usize = 200;
+
 /// How many faults are told of one text. Each tells its place, which may be as long as the sender
 /// likes.
 pub(crate) const MOST_FAULTS: usize = 100;
@@ -64,7 +67,10 @@ impl fmt::Display for Place {
         let names = self.names();
         names
             .iter()
-            .try_for_each(|name| write!(formatter, "/{}", escaped(name)))
+            .try_for_each(|name| match name.char_indices().nth(SHOWN_CHARACTERS) {
+                None => write!(formatter, "/{}", escaped(name)),
+                Some((end, _)) => write!(formatter, "/{}…", escaped(&name[..end])),
+            })
     }
 }
 
@@ -312,6 +318,7 @@ mod tests {
         assert!(taken.iter().all(|taken| is_shared(above(taken))));
         let faults = below(r#"{"$result":1}"#).results().expect_err("malformed");
         assert_eq!(faults.len(), MOST_FAULTS);
+        assert!(faults.iter().all(|fault| fault.pointer.len() < 1_000));
     }
 
     #[test]

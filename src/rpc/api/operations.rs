@@ -14,7 +14,8 @@ use crate::engine::{EngineError, PurgeTarget, RegisterRequest, Seat, Snapshot, p
 use crate::journal::{Archive, Entry};
 use crate::rpc::{convert, errors};
 
-/// The most operations that one durable step removes.
+/// As soon as there are so many operations, one durable step removes them. A flow is not parted from
+/// its steps.
 const DISMISS_BATCH: usize = 1_000;
 
 impl Api {
@@ -147,18 +148,18 @@ impl Api {
         }
     }
 
-    /// Hands over the removal of these, a batch at a time.
+    /// Hands over the removal of these, one by one: each may be a flow of many steps.
     fn dismiss_ids(
         &self,
         ids: &[String],
     ) -> Result<Vec<impl Future<Output = Result<usize, EngineError>> + Send + use<>>, ErrorObject>
     {
         check_ids(ids)?;
-        let purge = |batch: &[String]| {
-            let ids = batch.iter().map(|id| id.as_str().into()).collect();
-            self.engine.purge(PurgeTarget::Ids(ids))
+        let purge = |id: &String| {
+            self.engine
+                .purge(PurgeTarget::Ids(vec![id.as_str().into()]))
         };
-        Ok(ids.chunks(DISMISS_BATCH).map(purge).collect())
+        Ok(ids.iter().map(purge).collect())
     }
 
     async fn dismiss_before(
