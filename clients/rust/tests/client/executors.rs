@@ -340,19 +340,58 @@ async fn a_revert_waits_for_an_attempt_that_was_given_up() {
     let (_attachment, _client, mut connection) = attached(&daemon, lingers).await;
     connection.assign(execute()).await;
     assert_eq!(happened.recv().await, Some("begun"));
-    connection
-        .assign(json!({"action": "cancel", "operationId": "o", "lease": "7.1"}))
-        .await;
+    connection.assign(cancel("7.1")).await;
     connection.assign(revert(json!({"lease": "7.2"}))).await;
-    // What comes behind it is answered.
+    all_is_taken(&mut connection).await;
+    go.notify_one();
+    assert_eq!(happened.recv().await, Some("returned"));
+    assert_eq!(happened.recv().await, Some("reverted"));
+}
+
+/// Somebody else may have undone it meanwhile.
+#[tokio::test]
+async fn a_revert_that_is_given_up_while_it_waits_does_not_begin() {
+    let daemon = Daemon::start().await;
+    let go = Arc::new(Notify::new());
+    let (order, mut happened) = mpsc::unbounded_channel();
+    let lingers = Lingers {
+        go: go.clone(),
+        order,
+    };
+    let (_attachment, _client, mut connection) = attached(&daemon, lingers).await;
+    connection.assign(execute()).await;
+    assert_eq!(happened.recv().await, Some("begun"));
+    connection.assign(revert(json!({"lease": "7.2"}))).await;
+    connection.assign(cancel("7.2")).await;
+    all_is_taken(&mut connection).await;
+    go.notify_one();
+    assert_eq!(happened.recv().await, Some("returned"));
+    let mut told = Vec::new();
+    for _ in 0..2 {
+        let request = connection.try_request().await.expect("it is connected");
+        connection.answer(&request, json!({"cursor": 1})).await;
+        told.push((request.method, request.params["lease"].clone()));
+    }
+    told.sort_by(|one, other| one.0.cmp(&other.0));
+    let due = [("executors.canceled", "7.2"), ("executors.complete", "7.1")];
+    assert_eq!(
+        told,
+        due.map(|(method, lease)| (method.to_owned(), json!(lease)))
+    );
+    assert!(happened.try_recv().is_err(), "it was reverted");
+}
+
+fn cancel(lease: &str) -> Value {
+    json!({"action": "cancel", "operationId": "o", "lease": lease})
+}
+
+/// What comes behind everything else is answered.
+async fn all_is_taken(connection: &mut Connection) {
     connection
         .assign(json!({"action": "query", "queryId": "9", "methodName": "t.ask", "version": 1}))
         .await;
     let answer = connection.request("executors.answer").await;
     connection.answer(&answer, json!({"cursor": 1})).await;
-    go.notify_one();
-    assert_eq!(happened.recv().await, Some("returned"));
-    assert_eq!(happened.recv().await, Some("reverted"));
 }
 
 #[tokio::test]
