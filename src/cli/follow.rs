@@ -12,9 +12,11 @@ use super::schema::shell_word;
 use super::tree::Tree;
 use super::words::exactly;
 
-/// How long without an alert before the operation itself is read; of a tree, how long in any case,
-/// for there may be new ones in it.
+/// How long without an alert before the operation itself is read; no tree is read again sooner,
+/// whatever comes.
 const QUIET: Duration = Duration::from_secs(5);
+/// A tree is read again no sooner than so many times as long as reading it took.
+const SELDOM: u32 = 20;
 /// How long the daemon may be away.
 const AWAY: Duration = Duration::from_secs(60);
 
@@ -62,21 +64,26 @@ pub(super) async fn follow_tree(
     mut see: impl FnMut(Sight<'_, Tree>),
 ) -> Result<Tree, CliError> {
     let id = &registration.id;
-    let read = async || Tree::read(client, id).await;
-    let mut tree = patiently(client, id, &read).await?;
+    let read = async || {
+        let began = Instant::now();
+        let tree = Tree::read(client, id).await?;
+        Ok((tree, Instant::now() + pause(began.elapsed())))
+    };
+    let (mut tree, mut due) = patiently(client, id, &read).await?;
     let mut filter = tree.filter();
     let (cursor, log) = (registration.cursor, &registration.log_id);
     let mut subscription = subscribe(client, cursor, log, filter.clone()).await?;
     while !tree.is_settled() {
         see(Sight::Progress(&tree));
-        match next_of_tree(&mut subscription, &mut tree, &mut see).await {
+        match next_of_tree(&mut subscription, &mut tree, due, &mut see).await {
             Some(Ok(())) => {}
             Some(Err(Error::CursorExpired { .. })) => {}
             Some(Err(error)) => return Err(error.into()),
             None if !client.is_connected() => see(Sight::Away),
+            None if Instant::now() < due => continue,
             None => {}
         }
-        tree = patiently(client, id, &read).await?;
+        (tree, due) = patiently(client, id, &read).await?;
         if !tree.is_settled() && tree.filter() != filter {
             filter = tree.filter();
             // The first one was read first: what is behind it may not be in the others' records.
@@ -131,17 +138,25 @@ async fn next(
     }
 }
 
-/// Keeps the tree up and shows it until it is settled, or for a while: none if there was nothing at
-/// its end. What has come together is shown together.
+/// How long until a tree that took so long to read is read again, for there may be new ones in it.
+fn pause(took: Duration) -> Duration {
+    QUIET.max(took * SELDOM)
+}
+
+/// Keeps the tree up and shows it until it is settled or due to be read; none if there was nothing
+/// for a while. What has come together is shown together.
 async fn next_of_tree(
     subscription: &mut Subscription,
     tree: &mut Tree,
+    due: Instant,
     see: &mut impl FnMut(Sight<'_, Tree>),
 ) -> Option<Result<(), Error>> {
-    let over = Instant::now() + QUIET;
     let mut is_shown = true;
     loop {
-        let patience = if is_shown { over } else { Instant::now() };
+        let patience = match is_shown {
+            true => due.min(Instant::now() + QUIET),
+            false => Instant::now(),
+        };
         match timeout_at(patience, subscription.next()).await {
             Ok(Ok(alert)) => is_shown &= !tree.hear(&alert),
             Ok(Err(error)) => return Some(Err(error)),
@@ -151,7 +166,7 @@ async fn next_of_tree(
                 is_shown = true;
             }
         }
-        if tree.is_settled() || tree.root().state.has_ended() || over <= Instant::now() {
+        if tree.is_settled() || tree.root().state.has_ended() || due <= Instant::now() {
             return Some(Ok(()));
         }
     }
@@ -188,6 +203,19 @@ async fn patiently<T>(
                 other => other?,
             },
             other => return Ok(other?),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_read_slowly_is_read_seldom() {
+        for (took_ms, pause_ms) in [(0, 5_000), (2, 5_000), (250, 5_000), (600, 12_000)] {
+            let took = Duration::from_millis(took_ms);
+            assert_eq!(pause(took), Duration::from_millis(pause_ms), "{took_ms}");
         }
     }
 }

@@ -6,6 +6,8 @@ use opstead_client::schema::METHODS;
 const LEAST: f64 = 0.75;
 /// The least of a name that says which one is meant by its beginning.
 const BEGINNING: usize = 3;
+/// No name has more characters. What is longer is not compared, for that would take long.
+const LONGEST: usize = 200;
 
 /// The method that a name is a slip of, if one is: of these, or of the daemon's own.
 pub(super) fn method<'a>(
@@ -36,10 +38,18 @@ fn most_alike<'a>(
     known: impl Iterator<Item = &'a str>,
     likeness: impl Fn(&str, &str) -> f64,
 ) -> Option<&'a str> {
+    if is_too_long(name) {
+        return None;
+    }
     let name = name.to_lowercase();
+    let known = known.filter(|known| !is_too_long(known));
     let alike = known.map(|known| (known, likeness(&name, &known.to_lowercase())));
     let (known, likeness) = alike.max_by(|(_, one), (_, other)| one.total_cmp(other))?;
     (likeness >= LEAST).then_some(known)
+}
+
+fn is_too_long(name: &str) -> bool {
+    name.chars().nth(LONGEST).is_some()
 }
 
 fn likeness(name: &str, known: &str) -> f64 {
@@ -83,6 +93,20 @@ mod tests {
             ("weight", None),
         ] {
             assert_eq!(name(slip, known), meant, "{slip}");
+        }
+    }
+
+    #[test]
+    fn what_is_too_long_for_a_name_is_neither_meant_nor_a_slip() {
+        let [shorter, longest, longer] = [LONGEST - 1, LONGEST, LONGEST + 1].map(|n| "ä".repeat(n));
+        for (slip, known, meant) in [
+            (&longest, &shorter, Some(shorter.as_str())),
+            (&shorter, &longest, Some(longest.as_str())),
+            (&longer, &longest, None),
+            (&longest, &longer, None),
+        ] {
+            assert_eq!(name(slip, [known.as_str()]), meant, "{slip}");
+            assert_eq!(method(slip, [known.as_str()]), meant, "{slip}");
         }
     }
 }
