@@ -211,6 +211,10 @@ impl Attempts {
             }
             let context = TaskContext::new(attempt.clone());
             let work = async {
+                // It may have waited, and nobody wants it any more.
+                if attempt.stop.is_cancelled() {
+                    return Err(Failure::canceled());
+                }
                 match past {
                     None => executor.execute(context, arguments).await,
                     Some(past) => {
