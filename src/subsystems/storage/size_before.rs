@@ -3,8 +3,8 @@
 //! An attempt can die after it has resized an image and before anybody was told. Whoever is to give
 //! the image its size back must know it all the same. So before an image is resized, its size is put
 //! on disk, with which operation it is and what tells this very file from any other. Once the
-//! operation has completed, its result tells the sizes too. What an earlier version has written has
-//! only the operation's id and is passed over: ids come again.
+//! operation has completed, its result tells the sizes too. What an earlier version has written does
+//! not tell all of which operation it was and is passed over: ids come again.
 
 use std::io;
 
