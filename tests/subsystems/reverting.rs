@@ -277,6 +277,53 @@ async fn an_image_that_was_resized_by_several_gets_each_size_back() {
     }
 }
 
+/// It was put in the image's place between the two steps: that the later one resized this very file
+/// says nothing of the earlier one.
+#[tokio::test]
+async fn a_file_that_a_later_step_resized_is_not_taken_for_the_earlier_one_s() {
+    let site = Site::new();
+    fs::write(site.path("a"), "0123456789").expect("write");
+    let step = |sequence| Attempt::of("storage.resizeImage").registered_at(sequence);
+    let first = json!({"image": "a", "sizeBytes": 20});
+    let resized = Arc::new(step(1)).run(&*site.storage, first.clone()).await;
+    // Both are there at once, so that they cannot be the same.
+    fs::write(site.path("other"), [7; 20]).expect("write");
+    fs::rename(site.path("other"), site.path("a")).expect("rename");
+    let second = json!({"image": "a", "sizeBytes": 30});
+    let again = Arc::new(step(2)).run(&*site.storage, second.clone()).await;
+    for (sequence, kwargs, result) in [(2, second, again), (1, first, resized)] {
+        let attempt = Arc::new(step(sequence).number(2));
+        let reverted = attempt.revert(&*site.storage, kwargs, result).await;
+        assert_eq!(reverted, Ok(()));
+        assert_eq!(fs::read(site.path("a")).expect("read"), [7; 20]);
+    }
+}
+
+/// Ids as long as they may be, so that the record is as long as it may be.
+#[tokio::test]
+async fn the_last_100_that_resized_an_image_are_remembered() {
+    let site = Site::new();
+    fs::write(site.path("a"), "").expect("write");
+    let id = "\"\u{1f4be}".repeat(100);
+    let step = |sequence| {
+        let attempt = Attempt::of("storage.resizeImage").operation(&id);
+        attempt.registered_at(sequence)
+    };
+    let kwargs = |sequence| json!({"image": "a", "sizeBytes": sequence});
+    for sequence in 1..=101 {
+        let attempt = Arc::new(step(sequence));
+        let resized = attempt.run(&*site.storage, kwargs(sequence)).await;
+        resized.expect("resized");
+    }
+    // That of the first is forgotten.
+    for (sequence, size) in (1..=101).rev().zip((1..=100).rev().chain([1])) {
+        let attempt = Arc::new(step(sequence).number(2));
+        let lost = Err(Failure::new(2001, "lost", "executorLost", true));
+        let reverted = attempt.revert(&*site.storage, kwargs(sequence), lost).await;
+        assert_eq!((reverted, size_of(&site, "a")), (Ok(()), size));
+    }
+}
+
 /// Whatever is on record: it has done nothing yet.
 #[tokio::test]
 async fn a_first_attempt_believes_no_record_of_its_id() {
