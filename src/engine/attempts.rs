@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use futures_util::FutureExt;
-use opstead_core::{Cursor, Failure, InfoUpdate, Json, Lease, Operation, OperationState};
+use opstead_core::{Cursor, Failure, InfoUpdate, Json, Lease, Operation, OperationState, Time};
 use tokio::runtime;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -62,6 +62,7 @@ struct Attempt {
     log_id: Arc<str>,
     method_name: Arc<str>,
     operation_id: Arc<str>,
+    registered_at: Time,
     stop: CancellationToken,
     reports: Mutex<Reports>,
     clock: Arc<dyn Clock>,
@@ -187,6 +188,7 @@ impl Attempts {
             log_id: self.log_id.clone(),
             method_name: subject.method_name.clone(),
             operation_id: subject.id.clone(),
+            registered_at: operation.request.registered_at,
             stop: CancellationToken::new(),
             reports: Mutex::new(Reports::new(errors_left)),
             clock: self.clock.clone(),
@@ -351,6 +353,7 @@ impl Task for Attempt {
             log_id: self.log_id.clone(),
             sequence: self.lease.sequence,
             operation_id: self.operation_id.clone(),
+            registered_at: self.registered_at,
         }
     }
 

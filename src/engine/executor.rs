@@ -8,7 +8,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 
-use opstead_core::{Cursor, Declaration, Failure, InfoUpdate, Json};
+use opstead_core::{Cursor, Declaration, Failure, InfoUpdate, Json, Time};
 use serde::{Deserialize, Serialize};
 
 /// The keyword whose text is told, in the place of what the schema's keywords say, to whoever does
@@ -42,8 +42,9 @@ pub struct StepFailure {
 }
 
 /// Which operation it is, of all that there ever were, for records that outlive operations: an id
-/// may come again once its operation is forgotten, or from another log; the three together do not.
-/// All attempts have the same, also after a restart.
+/// may come again once its operation is forgotten, or from another log, and even with its place once
+/// the log is put back from a copy; all of this together does not, as long as the clock is not set
+/// back too. All attempts have the same, also after a restart.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Identity {
@@ -51,8 +52,11 @@ pub struct Identity {
     pub log_id: Arc<str>,
     /// Its place in that log's order of registration.
     pub sequence: Cursor,
-    /// Its id. A log that is put back from a copy gives places out again.
+    /// Its id.
     pub operation_id: Arc<str>,
+    /// When it was registered. A log that is put back from a copy gives places out again, to the
+    /// same ids if the same is asked for.
+    pub registered_at: Time,
 }
 
 /// Carries out the methods of one subsystem.

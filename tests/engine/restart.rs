@@ -1,9 +1,10 @@
 //! Stopping, and what the next start does with attempts that were left.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use opstead::engine::executor::Objects;
-use opstead::engine::{EngineError, PurgeTarget};
+use opstead::engine::{Clock, EngineError, PurgeTarget};
 use opstead::journal::Reader;
 use opstead_core::{Cause, Failure, Json, MethodKind, OperationState, Refusal};
 
@@ -64,7 +65,9 @@ fn all_attempts_of_an_operation_have_one_identity_that_never_comes_again() {
     assert_eq!(first.sequence, registered.subject.sequence);
     assert_eq!(&*first.log_id, world.disk.log_id());
     assert_eq!(&*first.operation_id, "a");
+    assert_eq!(first.registered_at, world.clock.now());
     let world = world.crash();
+    world.clock.pass(Duration::from_millis(1));
     let second = world.attempt();
     assert_eq!(
         (second.task.attempt(), second.task.identity()),

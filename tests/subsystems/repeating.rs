@@ -92,9 +92,14 @@ async fn an_image_that_another_operation_made_is_never_taken_for_done() {
     for (method, kwargs) in makers(&site) {
         let outcome = again(&site, method, "operation/2", kwargs.clone()).await;
         assert_eq!(refusal(outcome), is(3002, "imageExists"), "{method}");
-        // An id may come again once its operation is forgotten, or from another log.
-        let later = Attempt::of(method).registered_at(9);
-        for other in [later, Attempt::of(method).logged_in("other")] {
+        // An id may come again once its operation is forgotten, from another log, or from this one
+        // once it is put back from a copy.
+        let again = || Attempt::of(method);
+        for other in [
+            again().registered_at(9),
+            again().logged_in("other"),
+            again().registered_later(),
+        ] {
             let attempt = Arc::new(other.number(2));
             let outcome = attempt.run(&*site.storage, kwargs.clone()).await;
             assert_eq!(refusal(outcome), is(3002, "imageExists"), "{method}");

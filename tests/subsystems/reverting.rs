@@ -120,27 +120,40 @@ async fn a_file_that_was_put_in_the_image_s_place_is_left_alone() {
     assert_eq!(fs::read(site.path("made")).expect("read"), b"other");
 }
 
-/// An id comes again once its operation is forgotten; the image stays with its record.
+/// An id comes again once its operation is forgotten, and with its place once the log is put back
+/// from a copy; the image stays with its record.
 #[tokio::test]
 async fn an_image_that_an_earlier_operation_of_the_same_id_made_is_left_alone() {
     for which in 0..3 {
         let site = Site::new();
         let (method, kwargs) = makers(&site)[which].clone();
         site.run(method, kwargs.clone()).await.expect(method);
-        let again = Arc::new(Attempt::of(method).registered_at(9));
-        let taken = again.run(&*site.storage, kwargs.clone()).await;
-        let failure = taken.expect_err("taken");
-        let attempt = Arc::new(Attempt::of(method).registered_at(9).number(2));
-        let reverted = attempt.revert(&*site.storage, kwargs, Err(failure)).await;
-        assert_eq!(reverted, Ok(()), "{method}");
-        assert_eq!(attempt.last_image_state(), "ok", "{method}");
-        assert_eq!(site.files(), ["made", "source"], "{method}");
+        let elsewhere = || Attempt::of(method).registered_at(9);
+        let put_back = || Attempt::of(method).registered_later();
+        for (first, second) in [(elsewhere(), elsewhere()), (put_back(), put_back())] {
+            let taken = Arc::new(first).run(&*site.storage, kwargs.clone()).await;
+            let failure = taken.expect_err("taken");
+            let attempt = Arc::new(second.number(2));
+            let reverted = attempt
+                .revert(&*site.storage, kwargs.clone(), Err(failure))
+                .await;
+            assert_eq!(reverted, Ok(()), "{method}");
+            assert_eq!(attempt.last_image_state(), "ok", "{method}");
+            assert_eq!(site.files(), ["made", "source"], "{method}");
+        }
     }
 }
 
-/// Earlier versions knew only the id of who made or resized an image.
+/// Earlier versions knew only the id of who made or resized an image, or not when it was registered.
 #[tokio::test]
-async fn a_record_without_the_place_in_a_log_proves_nothing() {
+async fn a_record_that_does_not_tell_all_of_who_it_was_proves_nothing() {
+    let place = [("logId", json!("log")), ("sequence", json!(1))];
+    let time = [("registeredAt", json!(1_800_000_000_000_u64))];
+    proves_nothing_without(&place).await;
+    proves_nothing_without(&time).await;
+}
+
+async fn proves_nothing_without(missing: &[(&str, Value)]) {
     let site = Site::new();
     let create = json!({"image": "made", "sizeBytes": 10});
     let created = site.run("storage.createImage", create.clone()).await;
@@ -151,8 +164,9 @@ async fn a_record_without_the_place_in_a_log_proves_nothing() {
         let text = fs::read(&record).expect("record");
         let mut old: Value = serde_json::from_slice(&text).expect("JSON");
         let members = old.as_object_mut().expect("members");
-        let removed = ["logId", "sequence"].map(|member| members.remove(member));
-        assert_eq!(removed, [Some(json!("log")), Some(json!(1))]);
+        for (member, value) in missing {
+            assert_eq!(members.remove(*member).as_ref(), Some(value));
+        }
         fs::write(&record, old.to_string()).expect("write");
     }
     let failure = Failure::new(2001, "lost", "executorLost", true);
@@ -205,17 +219,24 @@ async fn a_resize_knows_nothing_of_an_earlier_one_of_the_same_id() {
     let kwargs = json!({"image": "a", "sizeBytes": 20});
     let resized = site.run("storage.resizeImage", kwargs.clone()).await;
     resized.expect("resized");
-    let again = || Attempt::of("storage.resizeImage").registered_at(9);
-    let attempt = Arc::new(again().number(2));
-    let failure = Failure::new(2001, "lost", "executorLost", true);
-    let reverted = attempt.revert(&*site.storage, kwargs, Err(failure)).await;
-    assert_eq!(reverted, Ok(()));
-    assert_eq!(attempt.last_image_state(), "ok");
-    assert_eq!(size_of(&site, "a"), 20);
-    let kwargs = json!({"image": "a", "sizeBytes": 30});
-    let second = Arc::new(again().number(2));
-    let repeated = second.run(&*site.storage, kwargs).await;
-    assert_eq!(repeated.expect("resized")["previousSizeBytes"], 20);
+    let again = || {
+        let again = || Attempt::of("storage.resizeImage").number(2);
+        [again().registered_at(9), again().registered_later()].map(Arc::new)
+    };
+    for attempt in again() {
+        let failure = Failure::new(2001, "lost", "executorLost", true);
+        let reverted = attempt
+            .revert(&*site.storage, kwargs.clone(), Err(failure))
+            .await;
+        assert_eq!(reverted, Ok(()));
+        assert_eq!(attempt.last_image_state(), "ok");
+        assert_eq!(size_of(&site, "a"), 20);
+    }
+    for (attempt, previous) in again().iter().zip([20, 30]) {
+        let kwargs = json!({"image": "a", "sizeBytes": previous + 10});
+        let repeated = attempt.run(&*site.storage, kwargs).await;
+        assert_eq!(repeated.expect("resized")["previousSizeBytes"], previous);
+    }
 }
 
 /// Both as large as the image was left and of any other size.
@@ -252,6 +273,53 @@ async fn an_image_that_was_resized_by_several_gets_each_size_back() {
     for (size, (step, kwargs, result)) in [5, 20, 10].into_iter().zip(resized.into_iter().rev()) {
         let attempt = Arc::new(step().number(2));
         let reverted = attempt.revert(&*site.storage, kwargs, result).await;
+        assert_eq!((reverted, size_of(&site, "a")), (Ok(()), size));
+    }
+}
+
+/// It was put in the image's place between the two steps: that the later one resized this very file
+/// says nothing of the earlier one.
+#[tokio::test]
+async fn a_file_that_a_later_step_resized_is_not_taken_for_the_earlier_one_s() {
+    let site = Site::new();
+    fs::write(site.path("a"), "0123456789").expect("write");
+    let step = |sequence| Attempt::of("storage.resizeImage").registered_at(sequence);
+    let first = json!({"image": "a", "sizeBytes": 20});
+    let resized = Arc::new(step(1)).run(&*site.storage, first.clone()).await;
+    // Both are there at once, so that they cannot be the same.
+    fs::write(site.path("other"), [7; 20]).expect("write");
+    fs::rename(site.path("other"), site.path("a")).expect("rename");
+    let second = json!({"image": "a", "sizeBytes": 30});
+    let again = Arc::new(step(2)).run(&*site.storage, second.clone()).await;
+    for (sequence, kwargs, result) in [(2, second, again), (1, first, resized)] {
+        let attempt = Arc::new(step(sequence).number(2));
+        let reverted = attempt.revert(&*site.storage, kwargs, result).await;
+        assert_eq!(reverted, Ok(()));
+        assert_eq!(fs::read(site.path("a")).expect("read"), [7; 20]);
+    }
+}
+
+/// Ids as long as they may be, so that the record is as long as it may be.
+#[tokio::test]
+async fn the_last_100_that_resized_an_image_are_remembered() {
+    let site = Site::new();
+    fs::write(site.path("a"), "").expect("write");
+    let id = "\"\u{1f4be}".repeat(100);
+    let step = |sequence| {
+        let attempt = Attempt::of("storage.resizeImage").operation(&id);
+        attempt.registered_at(sequence)
+    };
+    let kwargs = |sequence| json!({"image": "a", "sizeBytes": sequence});
+    for sequence in 1..=101 {
+        let attempt = Arc::new(step(sequence));
+        let resized = attempt.run(&*site.storage, kwargs(sequence)).await;
+        resized.expect("resized");
+    }
+    // That of the first is forgotten.
+    for (sequence, size) in (1..=101).rev().zip((1..=100).rev().chain([1])) {
+        let attempt = Arc::new(step(sequence).number(2));
+        let lost = Err(Failure::new(2001, "lost", "executorLost", true));
+        let reverted = attempt.revert(&*site.storage, kwargs(sequence), lost).await;
         assert_eq!((reverted, size_of(&site, "a")), (Ok(()), size));
     }
 }

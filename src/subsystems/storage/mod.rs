@@ -176,10 +176,8 @@ impl Executor for Storage {
         self.attempt(task, move |workshop, job| workshop.execute(job, &arguments))
     }
 
-    fn revert(&self, task: TaskContext, arguments: Json, past: Past) -> Undoing<'_> {
-        self.attempt(task, move |workshop, job| {
-            workshop.revert(job, &arguments, &past)
-        })
+    fn revert(&self, task: TaskContext, arguments: Json, _past: Past) -> Undoing<'_> {
+        self.attempt(task, move |workshop, job| workshop.revert(job, &arguments))
     }
 
     fn query(&self, query: QueryContext, arguments: Json) -> Work<'_> {

@@ -4,8 +4,8 @@
 //! then finds the name taken and must know whether by its own work or by somebody else's. So before
 //! an image appears, a record of it is put on disk beside the pool's images: which operation it is,
 //! and what tells this very file from any other. A record without its image proves nothing and is
-//! removed at the next opening. Nor does one that an earlier version has written, which has only the
-//! operation's id: ids come again.
+//! removed at the next opening. Nor does one that an earlier version has written, which does not tell
+//! all of which operation it was: ids come again.
 
 use std::fs::File;
 use std::io;

@@ -25,8 +25,8 @@ pub(super) struct Scratch<'a> {
     pub(super) name: String,
 }
 
-/// A record is small; what is longer is none.
-const RECORD_MAX_BYTES: u64 = 8 << 10;
+/// A record is small; what is longer is none. The longest have 100 ids of 200 characters.
+const RECORD_MAX_BYTES: u64 = 256 << 10;
 
 impl Records {
     pub(super) fn new(folder: OwnedFd) -> Self {

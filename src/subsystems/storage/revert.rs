@@ -2,7 +2,6 @@
 //! its size back. What it did not do is left alone, and what is undone already is no failure.
 
 use opstead_core::{Failure, Json};
-use serde::Deserialize;
 
 use super::arguments::{
     CopyArguments, CreateArguments, ImageName, ImportArguments, OnImage, OverlayArguments,
@@ -16,20 +15,11 @@ use super::job::{ImageState, Job, Report};
 use super::methods;
 use super::operations::{Workshop, rounded};
 use super::size_before::Sizes;
-use crate::engine::executor::Past;
 use crate::subsystems::unknown_method;
-
-/// What a resize has returned.
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Resized {
-    size_bytes: u64,
-    previous_size_bytes: u64,
-}
 
 impl Workshop {
     /// Undoes what an operation has done.
-    pub(super) fn revert(&self, job: &Job, arguments: &Json, past: &Past) -> Result<(), Failure> {
+    pub(super) fn revert(&self, job: &Job, arguments: &Json) -> Result<(), Failure> {
         match job.method_name() {
             methods::CREATE_IMAGE => self.attempt(job, arguments, Self::remove::<CreateArguments>),
             methods::CREATE_OVERLAY => {
@@ -37,9 +27,7 @@ impl Workshop {
             }
             methods::COPY_IMAGE => self.attempt(job, arguments, Self::remove::<CopyArguments>),
             methods::IMPORT_IMAGE => self.attempt(job, arguments, Self::remove::<ImportArguments>),
-            methods::RESIZE_IMAGE => self.attempt(job, arguments, |workshop, job, arguments| {
-                workshop.size_back(job, arguments, past)
-            }),
+            methods::RESIZE_IMAGE => self.attempt(job, arguments, Self::size_back),
             other => Err(unknown_method(other)),
         }
     }
@@ -75,12 +63,7 @@ impl Workshop {
 
     /// Gives an image the size back that it had before the operation, if it is the very file that
     /// the operation resized.
-    fn size_back(
-        &self,
-        job: &Job,
-        arguments: &ResizeArguments,
-        past: &Past,
-    ) -> Result<(), StorageError> {
+    fn size_back(&self, job: &Job, arguments: &ResizeArguments) -> Result<(), StorageError> {
         let name = &arguments.image;
         let _read_by_nobody = self.gate.resize(name, job)?;
         let image = match self.pool.image(name) {
@@ -90,7 +73,8 @@ impl Workshop {
             }
             found => found?,
         };
-        let Some(sizes) = self.resized(job, &image, past)? else {
+        // Nothing is on record if it did not come so far, or if the image is another file by now.
+        let Some(sizes) = self.own_sizes(job, &image)? else {
             job.left(self.image_state(name));
             return Ok(());
         };
@@ -114,30 +98,6 @@ impl Workshop {
         Ok(())
     }
 
-    /// The sizes before and after an operation; none if it did not come so far, or if the image is
-    /// another file by now.
-    fn resized(
-        &self,
-        job: &Job,
-        image: &Image,
-        past: &Past,
-    ) -> Result<Option<Sizes>, StorageError> {
-        let last = self.pool.sizes_before.last(image);
-        let Some(last) = last.map_err(during("reading the size before"))? else {
-            return Ok(None);
-        };
-        if last.resizer == job.identity() {
-            return Ok(Some(last.sizes));
-        }
-        // A later step has resized it too; it is reverted first.
-        let result = past.outcome.as_ref().ok();
-        let resized = result.and_then(|result| result.parse::<Resized>().ok());
-        Ok(resized.map(|resized| Sizes {
-            before_bytes: resized.previous_size_bytes,
-            after_bytes: resized.size_bytes,
-        }))
-    }
-
     /// The size of an image before the operation, which is on record when this returns.
     pub(super) fn size_before(
         &self,
@@ -145,19 +105,17 @@ impl Workshop {
         image: &Image,
         size_bytes: u64,
     ) -> Result<u64, StorageError> {
-        let records = &self.pool.sizes_before;
-        if job.is_repeated() {
-            let last = records.last(image);
-            let last = last.map_err(during("reading the size before"))?;
-            if let Some(own) = last.filter(|last| last.resizer == job.identity()) {
-                return Ok(own.sizes.before_bytes);
-            }
+        if job.is_repeated()
+            && let Some(own) = self.own_sizes(job, image)?
+        {
+            return Ok(own.before_bytes);
         }
         let sizes = Sizes {
             before_bytes: image.size_bytes()?,
             after_bytes: rounded(image.format, size_bytes),
         };
-        records
+        self.pool
+            .sizes_before
             .record(
                 image,
                 job.identity(),
@@ -166,5 +124,11 @@ impl Workshop {
             )
             .map_err(during("recording the size before"))?;
         Ok(sizes.before_bytes)
+    }
+
+    /// The sizes of an image before and after the operation, as it put them on record.
+    fn own_sizes(&self, job: &Job, image: &Image) -> Result<Option<Sizes>, StorageError> {
+        let own = self.pool.sizes_before.by(image, &job.identity());
+        own.map_err(during("reading the size before"))
     }
 }

@@ -13,7 +13,7 @@ use opstead::engine::executor::{
     Executor, Identity, Objects, Past, QueryContext, Task, TaskContext,
 };
 use opstead::subsystems::storage::{Storage, StorageConfig};
-use opstead_core::{Cursor, Failure, InfoUpdate, Json};
+use opstead_core::{Cursor, Failure, InfoUpdate, Json, Time};
 use serde_json::Value;
 use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
@@ -50,6 +50,7 @@ impl Attempt {
                 log_id: "log".into(),
                 sequence: 1,
                 operation_id: "operation/1".into(),
+                registered_at: Time(1_800_000_000_000),
             },
             number: 1,
             updates: Mutex::default(),
@@ -68,6 +69,12 @@ impl Attempt {
     /// Of an operation that was registered at that place.
     pub(crate) fn registered_at(mut self, sequence: Cursor) -> Self {
         self.identity.sequence = sequence;
+        self
+    }
+
+    /// Of an operation that was registered later, at the same place in a log that was put back.
+    pub(crate) fn registered_later(mut self) -> Self {
+        self.identity.registered_at.0 += 1;
         self
     }
 
