@@ -53,7 +53,7 @@ macro_rules! error_table {
 }
 
 error_table! {
-    Conflict = 1001 "conflict" false "The request conflicts beyond hope with what is outstanding on a resource; `reasons` say with what.",
+    Conflict = 1001 "conflict" false "The request cannot be queued behind what is outstanding on a resource; `reasons` say what that is.",
     OperationNotFound = 1002 "operationNotFound" false "No operation with this id is kept.",
     OperationEnded = 1003 "operationEnded" false "The operation can no longer be canceled, retried or skipped; `state` says how it ended.",
     IdReused = 1004 "idReused" false "The id belongs to an operation with another method, version or kwargs.",

@@ -17,7 +17,9 @@ class MethodNotFoundError(RefusedError):
 
 
 class ConflictError(RefusedError):
-    """The request cannot be queued behind what is outstanding on a resource; `reasons` say what."""
+    """The request cannot be queued behind what is outstanding on a resource; `reasons` say
+    what that is.
+    """
 
     _advice = "`details.reasons` say with what; wait until that is done"
 
