@@ -207,17 +207,16 @@ impl Attempts {
         let before = self.lingering.remove(&attempt.lease.sequence);
         let attempt = attempt.clone();
         self.runtime.spawn(async move {
+            let has_waited = before.is_some();
             if let Some(before) = before {
                 // However it ended, it has ended.
                 let _ = before.await;
             }
             let context = TaskContext::new(attempt.clone());
             let work = async {
-                // It may have waited, and nobody wants it any more.
-                if attempt.stop.is_cancelled() {
-                    return Err(Failure::canceled());
-                }
                 match past {
+                    // Meanwhile somebody else may have done or undone it.
+                    _ if has_waited && attempt.stop.is_cancelled() => Err(Failure::canceled()),
                     None => executor.execute(context, arguments).await,
                     Some(past) => {
                         let undone = executor.revert(context, arguments, past).await;
