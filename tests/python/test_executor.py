@@ -342,60 +342,6 @@ def test_queries(home: Home, host: opstead.Host, executor: opstead.Executor) -> 
         host.t.sum(numbers=[])
 
 
-def test_objects(home: Home, host: opstead.Host, executor: opstead.Executor) -> None:
-    @executor.method("t.publishes")
-    def publishes(task: opstead.Task) -> int:
-        return task.publish(
-            "t.Thing.b", opstead.types.InfoUpdate(operationDescription="Running", percentage=50)
-        )
-
-    @executor.method("t.publishesToo")
-    async def publishes_too(task: opstead.aio.Task) -> int:
-        with pytest.raises(RuntimeError, match="await that of the task"):
-            executor.publish("t.Thing.b", {"operationDescription": "Paused"})
-        await task.publish("t.Thing.b", {"operationDescription": "Paused"})
-        return await task.retire("t.Thing.b")
-
-    @executor.method("t.retires")
-    def retires(task: opstead.Task) -> int:
-        return task.retire("t.Thing.a")
-
-    def info(name: str) -> opstead.types.OperationInfo:
-        return host.getOperationInfo(name).operationInfo
-
-    cursors: list[int] = []
-
-    def watch() -> None:
-        cursors.append(executor.publish("t.Thing.a", {"operationDescription": "Running"}))
-
-    # Who looks after objects may begin before the executor is attached.
-    watching = threading.Thread(target=watch)
-    watching.start()
-    with attached(executor, home.socket):
-        watching.join()
-        assert cursors == [host.getOperationInfo("t.Thing.a").cursor]
-        with pytest.raises(opstead.InvalidParamsError):
-            executor.publish("other.Thing.a", {"operationDescription": "Running"})
-        with pytest.raises(TypeError, match="a set cannot be written as JSON"):
-            executor.publish("t.Thing.a", {"extraData": {"a": {1}}})
-        run(host, "t.publishes")
-        assert (info("t.Thing.b").operationDescription, info("t.Thing.b").percentage) == (
-            "Running",
-            50,
-        )
-        run(host, "t.publishesToo")
-        run(host, "t.retires")
-        for name in ("t.Thing.a", "t.Thing.b"):
-            with pytest.raises(opstead.ObjectNotFoundError):
-                info(name)
-        executor.publish("t.Thing.a", {"operationDescription": "Running"})
-        executor.retire("t.Thing.a")
-        with pytest.raises(opstead.ObjectNotFoundError):
-            info("t.Thing.a")
-    with pytest.raises(opstead.CanceledError, match="has left"):
-        executor.publish("t.Thing.a", {"operationDescription": "Running"})
-
-
 def test_versions_are_functions_of_their_own(
     home: Home, host: opstead.Host, executor: opstead.Executor
 ) -> None:

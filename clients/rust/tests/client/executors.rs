@@ -327,16 +327,21 @@ impl Executor for Lingers {
     }
 }
 
-/// What is still being done cannot be undone.
-#[tokio::test]
-async fn a_revert_waits_for_an_attempt_that_was_given_up() {
-    let daemon = Daemon::start().await;
+fn lingering() -> (Lingers, Arc<Notify>, mpsc::UnboundedReceiver<&'static str>) {
     let go = Arc::new(Notify::new());
-    let (order, mut happened) = mpsc::unbounded_channel();
+    let (order, happened) = mpsc::unbounded_channel();
     let lingers = Lingers {
         go: go.clone(),
         order,
     };
+    (lingers, go, happened)
+}
+
+/// What is still being done cannot be undone.
+#[tokio::test]
+async fn a_revert_waits_for_an_attempt_that_was_given_up() {
+    let daemon = Daemon::start().await;
+    let (lingers, go, mut happened) = lingering();
     let (_attachment, _client, mut connection) = attached(&daemon, lingers).await;
     connection.assign(execute()).await;
     assert_eq!(happened.recv().await, Some("begun"));
@@ -352,12 +357,7 @@ async fn a_revert_waits_for_an_attempt_that_was_given_up() {
 #[tokio::test]
 async fn a_revert_that_is_given_up_while_it_waits_does_not_begin() {
     let daemon = Daemon::start().await;
-    let go = Arc::new(Notify::new());
-    let (order, mut happened) = mpsc::unbounded_channel();
-    let lingers = Lingers {
-        go: go.clone(),
-        order,
-    };
+    let (lingers, go, mut happened) = lingering();
     let (_attachment, _client, mut connection) = attached(&daemon, lingers).await;
     connection.assign(execute()).await;
     assert_eq!(happened.recv().await, Some("begun"));
